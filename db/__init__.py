@@ -1,0 +1,1 @@
+"""Everything Hilum remembers: schema, sessions, the queue and the history."""

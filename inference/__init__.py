@@ -1,0 +1,1 @@
+"""A DICOM file becomes a Reading, and a Reading becomes the objects that go back to the PACS."""

@@ -1,0 +1,1 @@
+"""The hospital network, both ways: films in, results out."""

@@ -1,0 +1,1 @@
+"""From the Kaggle folder to a model bundle."""
