@@ -205,7 +205,10 @@ class Destination(_Section):
     """A peer that gets results."""
 
     name: str = Field(
-        description="Our own name for it, unique.", min_length=1, max_length=64, pattern=r"^[\w.-]+$"
+        description="Our own name for it, unique.",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[\w.-]+$",
     )
     kind: Literal["dicom"] = Field("dicom", description="How results are sent.")
     ae_title: AETitle = Field(description="The AE title to call.")

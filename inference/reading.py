@@ -1,4 +1,4 @@
-"""What travels through inference: boxes, probabilities, a Reading, a Refusal. Plain data, no effects."""
+"""What travels through inference: boxes, probabilities, a Reading, a Refusal. Plain data only."""
 
 from __future__ import annotations
 

@@ -1,0 +1,195 @@
+"""The moves of deliveries: planned, sent, retried, rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import queue
+from db.events import record
+from db.models import Delivery, DeliveryState, Report, Result, Study, Subject, TaskKind
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One object to be sent, with the lease that it is sent under."""
+
+    lease: queue.Lease
+    delivery_id: int
+    study_id: int
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    path: str
+
+
+def plan(
+    session: Session,
+    study_id: int,
+    results: Sequence[Result],
+    profiles: Mapping[str, Sequence[str]],
+    *,
+    now: datetime,
+) -> None:
+    """Make a delivery and its task for every result that a destination's profile asks for."""
+    for destination, kinds in profiles.items():
+        deliveries = [
+            Delivery(
+                result_id=result.id,
+                destination=destination,
+                state=DeliveryState.PENDING,
+                created_at=now,
+            )
+            for result in results
+            if result.kind in kinds
+        ]
+        session.add_all(deliveries)
+        session.flush()
+        for delivery in deliveries:
+            record(
+                session,
+                Subject.DELIVERY,
+                delivery.id,
+                DeliveryState.PENDING,
+                study_id=study_id,
+                at=now,
+            )
+        queue.enqueue(
+            session,
+            TaskKind.DELIVER,
+            [delivery.id for delivery in deliveries],
+            now=now,
+            lane=destination,
+        )
+
+
+def parcels(session: Session, leases: Sequence[queue.Lease]) -> list[Parcel]:
+    """Look up what leased deliver tasks are to send, in the order of the leases."""
+    rows = session.execute(
+        select(Delivery.id, Report.study_id, Result)
+        .join(Result, Delivery.result_id == Result.id)
+        .join(Report, Result.report_id == Report.id)
+        .where(Delivery.id.in_([lease.subject_id for lease in leases]))
+    )
+    by_id = {row[0]: (row[1], row[2]) for row in rows}
+    found = []
+    for lease in leases:
+        study_id, result = by_id[lease.subject_id]
+        found.append(
+            Parcel(
+                lease=lease,
+                delivery_id=lease.subject_id,
+                study_id=study_id,
+                kind=result.kind,
+                sop_class_uid=result.sop_class_uid,
+                sop_instance_uid=result.sop_instance_uid,
+                transfer_syntax_uid=result.transfer_syntax_uid,
+                path=result.path,
+            )
+        )
+    return found
+
+
+def record_sent(
+    session: Session, parcel: Parcel, *, status: int, sent_as: str | None, now: datetime
+) -> None:
+    """Finish a deliver task: the destination has acknowledged the object.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.finish(session, parcel.lease)
+    delivery = session.get_one(Delivery, parcel.delivery_id)
+    delivery.status = status
+    delivery.sent_as = sent_as
+    delivery.sent_at = now
+    delivery.reason = None
+    _move(session, delivery, parcel, DeliveryState.SENT, None, now)
+
+
+def record_rejected(
+    session: Session, parcel: Parcel, *, status: int | None, reason: str, now: datetime
+) -> None:
+    """Give an object up: the destination refuses it for good.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.quarantine(session, parcel.lease, error=reason)
+    delivery = session.get_one(Delivery, parcel.delivery_id)
+    delivery.status = status
+    _move(session, delivery, parcel, DeliveryState.REJECTED, reason, now)
+
+
+def record_failure(
+    session: Session,
+    parcel: Parcel,
+    *,
+    status: int | None,
+    reason: str,
+    at: datetime,
+    now: datetime,
+) -> None:
+    """Note a failed attempt; the next one comes at `at`. A new reason makes a new event.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.retry_later(session, parcel.lease, at=at, error=reason)
+    delivery = session.get_one(Delivery, parcel.delivery_id)
+    delivery.status = status
+    if delivery.reason != reason:
+        _move(session, delivery, parcel, DeliveryState.PENDING, reason, now)
+
+
+def resend(session: Session, study_id: int, *, everything: bool, now: datetime) -> int:
+    """Send a study's results again: all of them, or only what waits or was rejected."""
+    rows = session.scalars(
+        select(Delivery)
+        .join(Result, Delivery.result_id == Result.id)
+        .join(Report, Result.report_id == Report.id)
+        .join(Study, Report.study_id == Study.id)
+        .where(Study.id == study_id, Report.revision == Study.revision)
+    )
+    done = (DeliveryState.SENT, DeliveryState.COMMITTED)
+    again = [row for row in rows if everything or row.state not in done]
+    for delivery in again:
+        queue.renew(session, TaskKind.DELIVER, [delivery.id], now=now, lane=delivery.destination)
+        delivery.state = DeliveryState.PENDING
+        delivery.reason = None
+        record(
+            session,
+            Subject.DELIVERY,
+            delivery.id,
+            DeliveryState.PENDING,
+            study_id=study_id,
+            at=now,
+            reason="sent again by hand",
+        )
+    return len(again)
+
+
+def _move(
+    session: Session,
+    delivery: Delivery,
+    parcel: Parcel,
+    state: DeliveryState,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    delivery.state = state
+    delivery.reason = reason
+    record(
+        session,
+        Subject.DELIVERY,
+        delivery.id,
+        state,
+        study_id=parcel.study_id,
+        at=now,
+        reason=reason,
+    )

@@ -1,0 +1,212 @@
+"""Files below the data folder: where they lie, and how they are written so that they survive.
+
+Films lie in `films/YYYY/MM/DD/`, results in `results/YYYY/MM/DD/`; both are named by ids of ours,
+never by a peer's text. Paths in the database are relative to the data folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+
+class FileStore:
+    """The data folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self) -> None:
+        """Create the folders.
+
+        Raises:
+            OSError: the data folder cannot be made or written.
+        """
+        for folder in (
+            self.root,
+            self.root / "incoming",
+            self.root / "films",
+            self.root / "results",
+        ):
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+
+    def path(self, relative: str) -> Path:
+        """Return the absolute path of a stored file."""
+        return self.root / relative
+
+    def free_bytes(self) -> int:
+        """Return how many bytes an ordinary user may still write to the data folder."""
+        return shutil.disk_usage(self.root).free
+
+    def write_result(self, name: str, data: bytes, recorded_at: datetime) -> str:
+        """Write a result durably and return its relative path.
+
+        The same name and time give the same path, so that work done twice leaves one file.
+        """
+        relative = f"results/{recorded_at:%Y/%m/%d}/{name}.dcm"
+        target = self.path(relative)
+        _make_folder(target.parent)
+        partial = target.with_name(f"{name}.{uuid.uuid4().hex}.part")
+        try:
+            _write_synced(partial, [data])
+            partial.replace(target)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+        sync_folder(target.parent)
+        return relative
+
+    def remove(self, relative: str) -> None:
+        """Delete a stored file; one that is gone already is no error."""
+        self.path(relative).unlink(missing_ok=True)
+
+    def digest(self, relative: str) -> str | None:
+        """Return the SHA-256 of a stored file, or None where it is missing."""
+        try:
+            with self.path(relative).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
+
+
+class Intake:
+    """Films on their way in, written so that a crash at any moment leaves no orphan.
+
+    A film is written and synced as `incoming/<intake>/<id>.part`, then linked to its final name,
+    and only when its row is committed does the `.part` name go. So whatever a killed listener left
+    unfinished still has its `.part` name, and `recover` finds all of it.
+    """
+
+    def __init__(self, store: FileStore) -> None:
+        self._store = store
+        self._folder = store.root / "incoming" / uuid.uuid4().hex
+        with exclusive(_recovery_lock(store)):
+            self._folder.mkdir(mode=FOLDER_MODE)
+            self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, FILE_MODE)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        sync_folder(self._folder.parent)
+
+    def put(self, parts: Sequence[bytes], received_at: datetime) -> str:
+        """Write a film durably and return its relative path; `settle` must follow.
+
+        Raises:
+            OSError: no room, or the disk failed; nothing is left behind.
+        """
+        name = uuid.uuid4().hex
+        relative = f"films/{received_at:%Y/%m/%d}/{name}.dcm"
+        target = self._store.path(relative)
+        partial = self._folder / f"{name}.part"
+        try:
+            _write_synced(partial, parts)
+            _make_folder(target.parent)
+            target.hardlink_to(partial)
+            sync_folder(target.parent)
+        except OSError:
+            target.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
+            raise
+        return relative
+
+    def settle(self, relative: str, *, keep: bool) -> None:
+        """End a film's way in: its row is committed (`keep`), or it is not wanted after all."""
+        target = self._store.path(relative)
+        if not keep:
+            target.unlink(missing_ok=True)
+        (self._folder / f"{target.stem}.part").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give up the intake folder; it goes if everything in it is settled."""
+        if not any(self._folder.glob("*.part")):
+            (self._folder / "lock").unlink()
+            self._folder.rmdir()
+        os.close(self._lock)
+
+
+def recover(store: FileStore, is_known: Callable[[str], bool]) -> int:
+    """Settle what dead listeners left in `incoming/`; return how many films were dropped.
+
+    A film whose row was committed (`is_known` of its file name) stays; one that was never
+    acknowledged is removed. Folders of living listeners are locked and left alone.
+    """
+    dropped = 0
+    with exclusive(_recovery_lock(store)):
+        for folder in (store.root / "incoming").iterdir():
+            if _is_alive(folder):
+                continue
+            for partial in folder.glob("*.part"):
+                if not is_known(f"{partial.stem}.dcm"):
+                    for target in store.root.glob(f"films/*/*/*/{partial.stem}.dcm"):
+                        target.unlink()
+                    dropped += 1
+                partial.unlink()
+            (folder / "lock").unlink(missing_ok=True)
+            folder.rmdir()
+    return dropped
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold an advisory lock on a file of this machine."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _recovery_lock(store: FileStore) -> Path:
+    return store.root / "recovery.lock"
+
+
+def _is_alive(folder: Path) -> bool:
+    """Tell whether the listener that owns an intake folder still runs."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and make it durable, up to the first parent that existed."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def _write_synced(path: Path, parts: Sequence[bytes]) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE)
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[file.write(view) :]
+        os.fsync(file.fileno())

@@ -1,0 +1,373 @@
+"""The tables: studies, instances, readings, reports, results, deliveries, tasks and events.
+
+Times are aware UTC datetimes. States are enums; `db.studies` and `db.deliveries` hold the moves
+between them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Dialect,
+    Enum,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    OPEN = "open"
+    """Images have come that no report covers yet."""
+    REPORTED = "reported"
+    """The latest revision of the report covers every image."""
+    FAILED = "failed"
+    """The report itself could not be made; nothing was sent."""
+
+
+class InstanceState(StrEnum):
+    """Where an image stands."""
+
+    RECEIVED = "received"
+    """Kept, and waiting to be read."""
+    READ = "read"
+    """A reading exists."""
+    REFUSED = "refused"
+    """Not a film that may be read; the reason goes into the report."""
+    QUARANTINED = "quarantined"
+    """Could not be read after all attempts; the reason goes into the report."""
+
+
+class DeliveryState(StrEnum):
+    """Where one object on its way to one destination stands."""
+
+    PENDING = "pending"
+    """Not yet acknowledged; attempts go on."""
+    SENT = "sent"
+    """Acknowledged by the destination."""
+    COMMITTED = "committed"
+    """The destination has taken over responsibility for its storage."""
+    REJECTED = "rejected"
+    """The destination refuses this object for good; the reason is kept."""
+
+
+class TaskKind(StrEnum):
+    """What a task does, and to what: `read` an instance, `report` a study, `deliver` a delivery."""
+
+    READ = "read"
+    REPORT = "report"
+    DELIVER = "deliver"
+
+
+class TaskState(StrEnum):
+    """Where a task stands. A finished task leaves the table; its story stays in the events."""
+
+    READY = "ready"
+    LEASED = "leased"
+    QUARANTINED = "quarantined"
+
+
+class Subject(StrEnum):
+    """What an event speaks of."""
+
+    STUDY = "study"
+    INSTANCE = "instance"
+    DELIVERY = "delivery"
+    TASK = "task"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC; a naive one is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC; SQLite keeps no offset, so it is dropped there."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored; give it a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC datetime."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _enum(kind: type[StrEnum]) -> Enum:
+    return Enum(
+        kind,
+        native_enum=False,
+        length=16,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Study(Base):
+    """One study, as its first image described it, and what the latest report says of it."""
+
+    __tablename__ = "study"
+    __table_args__ = (
+        Index("ix_study_open", "last_received_at", sqlite_where=text("state = 'open'"),
+              postgresql_where=text("state = 'open'")),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    patient_id: Mapped[str] = mapped_column(String(64), index=True)
+    patient_name: Mapped[str] = mapped_column(String(400))
+    patient_birth_date: Mapped[str] = mapped_column(String(16))
+    patient_sex: Mapped[str] = mapped_column(String(16))
+    accession_number: Mapped[str] = mapped_column(String(64), index=True)
+    study_date: Mapped[str] = mapped_column(String(16), index=True)
+    study_description: Mapped[str] = mapped_column(String(64))
+    source_ae: Mapped[str] = mapped_column(String(16), index=True)
+    source_address: Mapped[str] = mapped_column(String(64))
+    state: Mapped[StudyState] = mapped_column(_enum(StudyState))
+    revision: Mapped[int] = mapped_column(Integer, default=0)
+    finding: Mapped[str | None] = mapped_column(String(16))
+    probability: Mapped[float | None] = mapped_column(Float, index=True)
+    sentence: Mapped[str | None] = mapped_column(Text)
+    bundle: Mapped[str | None] = mapped_column(String(128))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    last_received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    instances: Mapped[list[Instance]] = relationship(
+        back_populates="study", order_by="Instance.id", passive_deletes=True
+    )
+    reports: Mapped[list[Report]] = relationship(
+        back_populates="study", order_by="Report.revision", passive_deletes=True
+    )
+
+
+class Instance(Base):
+    """One stored image; `path` is relative to the data folder and named by an id of ours."""
+
+    __tablename__ = "instance"
+    __table_args__ = (UniqueConstraint("sop_instance_uid", "sha256"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"), index=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    modality: Mapped[str] = mapped_column(String(16))
+    station: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(128), unique=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Digest of the data set's bytes as they came, without preamble and meta information."""
+    file_sha256: Mapped[str] = mapped_column(String(64))
+    """Digest of the whole stored file."""
+    state: Mapped[InstanceState] = mapped_column(_enum(InstanceState))
+    refusal_code: Mapped[str | None] = mapped_column(String(32))
+    reason: Mapped[str | None] = mapped_column(Text)
+    current: Mapped[bool] = mapped_column(Boolean, default=True)
+    """Whether this copy stands for its SOP Instance UID in reports."""
+    altered_from: Mapped[int | None] = mapped_column(
+        ForeignKey("instance.id", ondelete="SET NULL"), index=True
+    )
+    """The earlier copy with the same SOP Instance UID and other bytes."""
+    source_ae: Mapped[str] = mapped_column(String(16))
+    called_ae: Mapped[str] = mapped_column(String(16))
+    source_address: Mapped[str] = mapped_column(String(64))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    study: Mapped[Study] = relationship(back_populates="instances")
+    readings: Mapped[list[StoredReading]] = relationship(
+        back_populates="instance", order_by="StoredReading.id", passive_deletes=True
+    )
+
+
+class StoredReading(Base):
+    """What one bundle said of one image."""
+
+    __tablename__ = "reading"
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    instance_id: Mapped[int] = mapped_column(
+        ForeignKey("instance.id", ondelete="CASCADE"), index=True
+    )
+    bundle: Mapped[str] = mapped_column(String(128))
+    device_uid: Mapped[str] = mapped_column(String(64))
+    rows: Mapped[int] = mapped_column(Integer)
+    columns: Mapped[int] = mapped_column(Integer)
+    p_normal: Mapped[float] = mapped_column(Float)
+    p_not_normal: Mapped[float] = mapped_column(Float)
+    p_lung_opacity: Mapped[float] = mapped_column(Float)
+    pneumonia: Mapped[float] = mapped_column(Float)
+    finding: Mapped[str] = mapped_column(String(16))
+    threshold: Mapped[float] = mapped_column(Float)
+    boxes: Mapped[list[dict[str, float]]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    instance: Mapped[Instance] = relationship(back_populates="readings")
+
+
+class Report(Base):
+    """One revision of a study's report."""
+
+    __tablename__ = "report"
+    __table_args__ = (UniqueConstraint("study_id", "revision"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"))
+    revision: Mapped[int] = mapped_column(Integer)
+    bundle: Mapped[str] = mapped_column(String(128))
+    device_uid: Mapped[str] = mapped_column(String(64))
+    finding: Mapped[str] = mapped_column(String(16))
+    probability: Mapped[float | None] = mapped_column(Float)
+    sentence: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    study: Mapped[Study] = relationship(back_populates="reports")
+    results: Mapped[list[Result]] = relationship(
+        back_populates="report", order_by="Result.id", passive_deletes=True
+    )
+
+
+class ReportedInstance(Base):
+    """Which images a report covers."""
+
+    __tablename__ = "reported_instance"
+
+    report_id: Mapped[int] = mapped_column(
+        ForeignKey("report.id", ondelete="CASCADE"), primary_key=True
+    )
+    instance_id: Mapped[int] = mapped_column(
+        ForeignKey("instance.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class Result(Base):
+    """One encoded DICOM object of a report, kept as the file that is sent."""
+
+    __tablename__ = "result"
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("report.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(128), unique=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    file_sha256: Mapped[str] = mapped_column(String(64))
+
+    report: Mapped[Report] = relationship(back_populates="results")
+    deliveries: Mapped[list[Delivery]] = relationship(
+        back_populates="result", order_by="Delivery.id", passive_deletes=True
+    )
+
+
+class Delivery(Base):
+    """One object on its way to one destination."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (UniqueConstraint("result_id", "destination"),)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    result_id: Mapped[int] = mapped_column(ForeignKey("result.id", ondelete="CASCADE"))
+    destination: Mapped[str] = mapped_column(String(96))
+    state: Mapped[DeliveryState] = mapped_column(_enum(DeliveryState))
+    status: Mapped[int | None] = mapped_column(Integer)
+    """The last DIMSE status that the destination answered."""
+    reason: Mapped[str | None] = mapped_column(Text)
+    sent_as: Mapped[str | None] = mapped_column(String(64))
+    """SOP Instance UID it was sent as, where the destination needed another form."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    result: Mapped[Result] = relationship(back_populates="deliveries")
+
+
+class Task(Base):
+    """One piece of work that must happen, leased by at most one worker at a time."""
+
+    __tablename__ = "task"
+    __table_args__ = (
+        Index("ix_task_ready", "kind", "lane", "priority", "not_before",
+              sqlite_where=text("state = 'ready'"), postgresql_where=text("state = 'ready'")),
+        Index("ix_task_leased", "lease_until",
+              sqlite_where=text("state = 'leased'"), postgresql_where=text("state = 'leased'")),
+        Index("uq_task_live", "kind", "subject_id", unique=True,
+              sqlite_where=text("state <> 'quarantined'"),
+              postgresql_where=text("state <> 'quarantined'")),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    kind: Mapped[TaskKind] = mapped_column(_enum(TaskKind))
+    subject_id: Mapped[int] = mapped_column(BigInteger)
+    lane: Mapped[str] = mapped_column(String(96), default="")
+    """Tasks of different lanes never wait for each other: for deliveries, the destination."""
+    priority: Mapped[int] = mapped_column(Integer, default=0)
+    state: Mapped[TaskState] = mapped_column(_enum(TaskState))
+    not_before: Mapped[datetime] = mapped_column(UtcDateTime)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    owner: Mapped[str | None] = mapped_column(String(64))
+    token: Mapped[int] = mapped_column(Integer, default=0)
+    """Fencing token, raised with every lease: who lost the lease can do no harm."""
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Event(Base):
+    """One change of state: what, when and why. Never changed, never deleted but with its study."""
+
+    __tablename__ = "event"
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    study_id: Mapped[int | None] = mapped_column(
+        ForeignKey("study.id", ondelete="CASCADE"), index=True
+    )
+    subject: Mapped[Subject] = mapped_column(_enum(Subject))
+    subject_id: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
+def columns_of(row: Base) -> dict[str, Any]:
+    """Return a row's columns as a plain dictionary, in table order."""
+    return {column.key: getattr(row, column.key) for column in row.__mapper__.columns}

@@ -1,0 +1,263 @@
+"""The queue: tasks are enqueued, leased, kept alive, finished, given back or quarantined.
+
+A lease ends at `lease_until` unless its owner extends it. The fencing token makes sure that a
+worker whose lease was taken over can no longer finish the task.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, CursorResult, delete, select, update
+from sqlalchemy.orm import Session
+
+from db.dialects import insert_or_ignore
+from db.models import Task, TaskKind, TaskState
+
+
+class LeaseLostError(Exception):
+    """The lease was taken over; whatever its former owner did must not be recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A task that is ours until `until`: what to do (`kind`), to what (`subject_id`)."""
+
+    task_id: int
+    kind: TaskKind
+    subject_id: int
+    lane: str
+    attempts: int
+    token: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before the next attempt: doubling from `first` up to `longest` seconds.
+
+    The wait is drawn between half and all of that, so that many failed tasks do not return at the
+    same moment.
+    """
+
+    first: float
+    longest: float
+
+    def delay(self, attempts: int, rng: random.Random | None = None) -> timedelta:
+        """Return the wait after the given number of failed attempts (1 or more)."""
+        full = min(self.longest, self.first * 2.0 ** min(attempts - 1, 30))
+        draw = (rng or random).uniform(0.5, 1.0)
+        return timedelta(seconds=full * draw)
+
+
+def enqueue(
+    session: Session,
+    kind: TaskKind,
+    subject_ids: Sequence[int],
+    *,
+    now: datetime,
+    lane: str = "",
+    priority: int = 0,
+) -> None:
+    """Make a task for each subject, unless a live one exists already."""
+    if not subject_ids:
+        return
+    rows = [
+        {
+            "kind": kind,
+            "subject_id": subject_id,
+            "lane": lane,
+            "priority": priority,
+            "state": TaskState.READY,
+            "not_before": now,
+            "token": 0,
+            "attempts": 0,
+            "created_at": now,
+        }
+        for subject_id in subject_ids
+    ]
+    session.execute(insert_or_ignore(session, Task), rows)
+
+
+def claim(
+    session: Session,
+    kind: TaskKind,
+    *,
+    owner: str,
+    now: datetime,
+    lease_seconds: float,
+    limit: int,
+    lane: str = "",
+) -> list[Lease]:
+    """Lease up to `limit` ready tasks of one kind and lane, most urgent first."""
+    chosen = (
+        select(Task.id)
+        .where(
+            Task.kind == kind,
+            Task.lane == lane,
+            Task.state == TaskState.READY,
+            Task.not_before <= now,
+        )
+        .order_by(Task.priority.desc(), Task.not_before, Task.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(session.scalars(chosen))
+    if not ids:
+        return []
+    until = now + timedelta(seconds=lease_seconds)
+    leased = session.execute(
+        update(Task)
+        .where(Task.id.in_(ids))
+        .values(
+            state=TaskState.LEASED,
+            owner=owner,
+            lease_until=until,
+            attempts=Task.attempts + 1,
+            token=Task.token + 1,
+        )
+        .returning(Task.id, Task.kind, Task.subject_id, Task.lane, Task.attempts, Task.token)
+        .execution_options(synchronize_session=False)
+    )
+    by_id = {row.id: Lease(*row, until=until) for row in leased}
+    return [by_id[task_id] for task_id in ids]
+
+
+def extend(
+    session: Session, leases: Sequence[Lease], *, now: datetime, lease_seconds: float
+) -> int:
+    """Move the end of leases that are still ours; return how many still were."""
+    kept = 0
+    for lease in leases:
+        kept += _rowcount(
+            session.execute(
+                update(Task)
+                .where(*_ours(lease))
+                .values(lease_until=now + timedelta(seconds=lease_seconds))
+                .execution_options(synchronize_session=False)
+            )
+        )
+    return kept
+
+
+def finish(session: Session, lease: Lease) -> None:
+    """End a task for good.
+
+    Raises:
+        LeaseLostError: somebody else holds the task now; the transaction must be rolled back.
+    """
+    _require_one(session.execute(delete(Task).where(*_ours(lease))))
+
+
+def give_back(session: Session, lease: Lease, *, now: datetime) -> None:
+    """Return a task untouched, as on shutdown: the attempt does not count."""
+    session.execute(
+        update(Task)
+        .where(*_ours(lease))
+        .values(
+            state=TaskState.READY,
+            owner=None,
+            lease_until=None,
+            not_before=now,
+            attempts=Task.attempts - 1,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def retry_later(session: Session, lease: Lease, *, at: datetime, error: str) -> None:
+    """Return a task whose attempt failed; it may be leased again from `at` on.
+
+    Raises:
+        LeaseLostError: somebody else holds the task now.
+    """
+    _require_one(
+        session.execute(
+            update(Task)
+            .where(*_ours(lease))
+            .values(state=TaskState.READY, owner=None, lease_until=None, not_before=at, error=error)
+            .execution_options(synchronize_session=False)
+        )
+    )
+
+
+def quarantine(session: Session, lease: Lease, *, error: str) -> None:
+    """Set a task aside; only `hilum retry` brings it back.
+
+    Raises:
+        LeaseLostError: somebody else holds the task now.
+    """
+    _require_one(
+        session.execute(
+            update(Task)
+            .where(*_ours(lease))
+            .values(state=TaskState.QUARANTINED, owner=None, lease_until=None, error=error)
+            .execution_options(synchronize_session=False)
+        )
+    )
+
+
+def take_expired(
+    session: Session, *, now: datetime, owner: str, lease_seconds: float, limit: int = 100
+) -> list[Lease]:
+    """Lease tasks whose owners fell silent, so that the caller can return or quarantine them."""
+    chosen = (
+        select(Task.id)
+        .where(Task.state == TaskState.LEASED, Task.lease_until < now)
+        .order_by(Task.lease_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(session.scalars(chosen))
+    if not ids:
+        return []
+    until = now + timedelta(seconds=lease_seconds)
+    rows = session.execute(
+        update(Task)
+        .where(Task.id.in_(ids))
+        .values(owner=owner, lease_until=until, token=Task.token + 1)
+        .returning(Task.id, Task.kind, Task.subject_id, Task.lane, Task.attempts, Task.token)
+        .execution_options(synchronize_session=False)
+    )
+    return [Lease(*row, until=until) for row in rows]
+
+
+def renew(
+    session: Session,
+    kind: TaskKind,
+    subject_ids: Sequence[int],
+    *,
+    now: datetime,
+    lane: str = "",
+) -> None:
+    """Put subjects at the head of the queue anew, with earlier attempts and quarantine forgotten.
+
+    A task that somebody works on at the moment is left alone.
+    """
+    session.execute(
+        delete(Task)
+        .where(Task.kind == kind, Task.subject_id.in_(subject_ids), Task.state != TaskState.LEASED)
+        .execution_options(synchronize_session=False)
+    )
+    enqueue(session, kind, subject_ids, now=now, lane=lane, priority=1)
+
+
+def _ours(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Task.id == lease.task_id,
+        Task.token == lease.token,
+        Task.state == TaskState.LEASED,
+    )
+
+
+def _rowcount(result: object) -> int:
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+def _require_one(result: object) -> None:
+    if _rowcount(result) != 1:
+        raise LeaseLostError("the lease on this task has been taken over")

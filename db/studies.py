@@ -1,0 +1,343 @@
+"""The moves of instances and studies: read, refused, quarantined, quiet, reported, failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from db import queue
+from db.deliveries import plan
+from db.events import record
+from db.models import (
+    Instance,
+    InstanceState,
+    Report,
+    ReportedInstance,
+    Result,
+    StoredReading,
+    Study,
+    StudyState,
+    Subject,
+    Task,
+    TaskKind,
+    TaskState,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PriorReport:
+    """The report that a new revision succeeds."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that a report of a study is made from: its current images in order of arrival."""
+
+    study_id: int
+    study_instance_uid: str
+    source_ae: str
+    source_address: str
+    revision: int
+    prior: PriorReport | None
+    images: tuple[tuple[Instance, StoredReading | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """One encoded object that is safely on disk."""
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    path: str
+    size: int
+    file_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewReport:
+    """What a report says, for the history, and the objects that it consists of."""
+
+    bundle: str
+    device_uid: str
+    finding: str
+    probability: float | None
+    sentence: str
+    recorded_at: datetime
+    results: tuple[NewResult, ...]
+
+
+def record_reading(
+    session: Session, lease: queue.Lease, reading: StoredReading, *, now: datetime
+) -> None:
+    """Finish a read task with a reading.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.finish(session, lease)
+    session.add(reading)
+    _settle(session, lease.subject_id, InstanceState.READ, now=now)
+
+
+def record_refusal(
+    session: Session, lease: queue.Lease, *, code: str, reason: str, now: datetime
+) -> None:
+    """Finish a read task whose image may not or cannot be read, for good.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.finish(session, lease)
+    _settle(session, lease.subject_id, InstanceState.REFUSED, now=now, code=code, reason=reason)
+
+
+def quarantine_image(session: Session, lease: queue.Lease, *, reason: str, now: datetime) -> None:
+    """Set an image aside that could not be read in all attempts.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.quarantine(session, lease, error=reason)
+    _settle(
+        session,
+        lease.subject_id,
+        InstanceState.QUARANTINED,
+        now=now,
+        code="undecodable",
+        reason=reason,
+    )
+
+
+def close_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> int:
+    """Make a report task for every open study that is quiet and whose images are all settled."""
+    unsettled = exists().where(
+        Instance.study_id == Study.id,
+        Instance.state == InstanceState.RECEIVED,
+    )
+    tasked = exists().where(
+        Task.kind == TaskKind.REPORT,
+        Task.subject_id == Study.id,
+        Task.state != TaskState.QUARANTINED,
+    )
+    due = list(
+        session.scalars(
+            select(Study.id)
+            .where(
+                Study.state == StudyState.OPEN,
+                Study.last_received_at <= now - timedelta(seconds=quiet_seconds),
+                ~unsettled,
+                ~tasked,
+            )
+            .order_by(Study.last_received_at)
+            .limit(1000)
+        )
+    )
+    queue.enqueue(session, TaskKind.REPORT, due, now=now)
+    return len(due)
+
+
+def material(session: Session, study_id: int) -> Material:
+    """Gather what the next revision of a study's report is made from."""
+    study = session.get_one(Study, study_id)
+    images = []
+    for instance in study.instances:
+        if instance.current and instance.state is not InstanceState.RECEIVED:
+            read = instance.state is InstanceState.READ
+            images.append((instance, instance.readings[-1] if read else None))
+    prior = session.scalar(
+        select(Result)
+        .join(Report)
+        .where(Report.study_id == study_id, Result.kind == "sr")
+        .order_by(Report.revision.desc())
+        .limit(1)
+    )
+    return Material(
+        study_id=study.id,
+        study_instance_uid=study.study_instance_uid,
+        source_ae=study.source_ae,
+        source_address=study.source_address,
+        revision=study.revision + 1,
+        prior=None
+        if prior is None
+        else PriorReport(prior.sop_class_uid, prior.sop_instance_uid, prior.series_instance_uid),
+        images=tuple(images),
+    )
+
+
+def record_report(
+    session: Session,
+    lease: queue.Lease,
+    source: Material,
+    report: NewReport,
+    profiles: Mapping[str, Sequence[str]],
+    *,
+    now: datetime,
+) -> None:
+    """Finish a report task: the report, its objects and their deliveries, in one transaction.
+
+    `profiles` maps each destination's name to the kinds of object that it gets.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.finish(session, lease)
+    study = session.get_one(Study, source.study_id, with_for_update=True)
+    row = Report(
+        study_id=study.id,
+        revision=source.revision,
+        bundle=report.bundle,
+        device_uid=report.device_uid,
+        finding=report.finding,
+        probability=report.probability,
+        sentence=report.sentence,
+        recorded_at=report.recorded_at,
+    )
+    session.add(row)
+    session.flush()
+    covered = {instance.id for instance, _ in source.images}
+    session.add_all(ReportedInstance(report_id=row.id, instance_id=each) for each in covered)
+    results = [
+        Result(
+            report_id=row.id,
+            kind=new.kind,
+            sop_class_uid=new.sop_class_uid,
+            sop_instance_uid=new.sop_instance_uid,
+            series_instance_uid=new.series_instance_uid,
+            transfer_syntax_uid=new.transfer_syntax_uid,
+            path=new.path,
+            size=new.size,
+            file_sha256=new.file_sha256,
+        )
+        for new in report.results
+    ]
+    session.add_all(results)
+    session.flush()
+    plan(session, study.id, results, profiles, now=now)
+
+    study.revision = source.revision
+    study.finding = report.finding
+    study.probability = report.probability
+    study.sentence = report.sentence
+    study.bundle = report.bundle
+    study.reported_at = now
+    still_open = session.scalar(
+        select(
+            exists().where(
+                Instance.study_id == study.id,
+                Instance.current,
+                Instance.id.not_in(covered),
+            )
+        )
+    )
+    study.state = StudyState.OPEN if still_open else StudyState.REPORTED
+    record(
+        session,
+        Subject.STUDY,
+        study.id,
+        StudyState.REPORTED,
+        study_id=study.id,
+        at=now,
+        reason=f"revision {source.revision}: {report.sentence}",
+    )
+
+
+def fail_report(session: Session, lease: queue.Lease, *, reason: str, now: datetime) -> None:
+    """Set a study aside whose report could not be made in all attempts.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.quarantine(session, lease, error=reason)
+    study = session.get_one(Study, lease.subject_id, with_for_update=True)
+    study.state = StudyState.FAILED
+    record(
+        session,
+        Subject.STUDY,
+        study.id,
+        StudyState.FAILED,
+        study_id=study.id,
+        at=now,
+        reason=reason,
+    )
+
+
+def retry(session: Session, study_id: int, *, now: datetime) -> int:
+    """Try again what went wrong with a study; return how many things were put back to work.
+
+    Quarantined images and images refused as undecodable are read anew, a failed report is made
+    anew, and deliveries that wait or were rejected are sent at once.
+    """
+    study = session.get_one(Study, study_id, with_for_update=True)
+    again = [
+        instance
+        for instance in study.instances
+        if instance.current
+        and (
+            instance.state is InstanceState.QUARANTINED
+            or (
+                instance.state is InstanceState.REFUSED
+                and instance.refusal_code != "altered_duplicate"
+            )
+        )
+    ]
+    for instance in again:
+        instance.state = InstanceState.RECEIVED
+        instance.refusal_code = instance.reason = None
+        record(
+            session,
+            Subject.INSTANCE,
+            instance.id,
+            InstanceState.RECEIVED,
+            study_id=study.id,
+            at=now,
+            reason="retried by hand",
+        )
+    queue.renew(session, TaskKind.READ, [instance.id for instance in again], now=now)
+    report_failed = study.state is StudyState.FAILED
+    if again or report_failed:
+        study.state = StudyState.OPEN
+        record(
+            session,
+            Subject.STUDY,
+            study.id,
+            StudyState.OPEN,
+            study_id=study.id,
+            at=now,
+            reason="retried by hand",
+        )
+    return len(again) + int(report_failed)
+
+
+def _settle(
+    session: Session,
+    instance_id: int,
+    state: InstanceState,
+    *,
+    now: datetime,
+    code: str | None = None,
+    reason: str | None = None,
+) -> None:
+    instance = session.get_one(Instance, instance_id)
+    instance.state = state
+    instance.refusal_code = code
+    instance.reason = reason
+    record(
+        session,
+        Subject.INSTANCE,
+        instance_id,
+        state,
+        study_id=instance.study_id,
+        at=now,
+        reason=reason,
+    )
