@@ -1,0 +1,59 @@
+# make run [FILMS=folder]   install, then the demo: films in, readings back
+# make test                 the tests, with the real peers that are installed
+# make check                lint, format and types
+# make bench                the benchmarks (FILMS=folder of films to send)
+#
+# Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these). PYTHON=path names one.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTHON ?=
+FILMS ?=
+PYTEST_ARGS ?=
+
+.PHONY: run test check bench
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.installed
+	@$(BIN)/hilum demo $(if $(FILMS),--films '$(FILMS)')
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.whole_way $(if $(FILMS),--films '$(FILMS)')
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo 'Installing Hilum into $(VENV); the first time takes some minutes.'
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo 'Installing Hilum and its development tools into $(VENV).'
+	@$(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+# Takes the first Python that fits; where none does, the first line says what is missing.
+$(VENV)/bin/python:
+	@unfit=''; bare=''; \
+	for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
+	    version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+	    case "$$version" in 3.11|3.12|3.13) ;; *) unfit="$$unfit $$version"; continue;; esac; \
+	    if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	        "$$python" -m venv $(VENV) && exit 0; \
+	        echo "Making $(VENV) with $$python failed, see above: remove $(VENV) and try again." >&2; exit 1; \
+	    fi; \
+	    bare="$${bare:-$$version}"; \
+	done; \
+	if [ -n "$$bare" ]; then \
+	    echo "Python $$bare has no venv module: install it (Debian, Ubuntu: apt install python$$bare-venv), then run make again." >&2; \
+	else \
+	    echo "Python 3.11, 3.12 or 3.13 is needed, found:$${unfit:- none}. Install one (Debian, Ubuntu: apt install python3.11 python3.11-venv) or name it: make PYTHON=/path/to/python3.12" >&2; \
+	fi; exit 1
