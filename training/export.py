@@ -1,0 +1,61 @@
+"""A trained network becomes a bundle: SavedModel, golden input and output, model card."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.bundle import Bundle, Golden, Manifest, write_bundle
+from inference.predict import softmax
+from training.networks import Network, whole
+
+
+def export_bundle(
+    path: Path,
+    network: Network,
+    manifest: Manifest,
+    *,
+    golden: NDArray[np.uint8],
+    model_card: str,
+) -> Bundle:
+    """Write `network` as a bundle at `path`; needs the TensorFlow backend.
+
+    `golden` is (n, size, size) uint8, films that may be given away; the output recorded for it is
+    TensorFlow's.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "network"
+        model = whole(network)
+        save_network(model, saved)
+        found = {name: np.asarray(v) for name, v in model(golden[..., None]).items()}
+        return write_bundle(
+            path,
+            manifest,
+            network=saved,
+            golden=Golden(
+                inputs=golden,
+                probabilities=softmax(found["logits"]).astype(np.float32),
+                boxes=found["boxes"],
+                scores=found["scores"],
+            ),
+            model_card=model_card,
+        )
+
+
+def save_network(model: keras.Model, folder: Path) -> None:
+    """Write `model` as a SavedModel with a free batch size; needs the TensorFlow backend.
+
+    This is what `model.export` does, less its second copy of every weight: an endpoint that is
+    added without tracking the model saves the variables that it uses, once.
+    """
+    archive = keras.export.ExportArchive()
+    (image,) = model.inputs
+    signature = [keras.InputSpec(shape=(None, *image.shape[1:]), dtype=image.dtype, name="image")]
+    archive.add_endpoint("serve", lambda x: model(x, training=False), input_signature=signature)
+    archive.write_out(folder, verbose=False)
+    shutil.rmtree(folder / "assets", ignore_errors=True)
