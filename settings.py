@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,11 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
-from pydantic_settings import SettingsError as PydanticSettingsError
 
 CONFIG_VARIABLE = "HILUM_CONFIG"
 DEFAULT_CONFIG = Path("hilum.toml")
@@ -73,14 +74,35 @@ def _network(value: str) -> str:
     return value
 
 
+def _database_url(value: SecretStr) -> SecretStr:
+    """Check the kind of database; the message never shows the URL, which may hold a password."""
+    if not value.get_secret_value().startswith(("sqlite:", "postgresql+psycopg:")):
+        raise ValueError("a URL that starts with sqlite: or postgresql+psycopg: is needed")
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
+DatabaseURL = Annotated[SecretStr, AfterValidator(_database_url)]
 Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ObjectKind = Literal["sr", "sc"]
 
 
+def _drop_unset(model: type[BaseModel], values: object) -> object:
+    """Leave out the keys that may be unset and are empty, so that "" means unset in any source."""
+    if not isinstance(values, Mapping):
+        return values
+    unset = {name for name, field in model.model_fields.items() if field.default is None}
+    return {key: value for key, value in values.items() if value != "" or key not in unset}
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, values: object) -> object:
+        return _drop_unset(cls, values)
 
 
 class Listener(_Section):
@@ -117,12 +139,13 @@ class Listener(_Section):
         description="Transfer syntax UIDs to accept; the default is all that can be decoded.",
     )
 
-    @model_validator(mode="after")
-    def _only_decodable(self) -> Listener:
-        unknown = set(self.transfer_syntaxes) - set(TRANSFER_SYNTAXES)
+    @field_validator("transfer_syntaxes")
+    @classmethod
+    def _only_decodable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = set(value) - set(TRANSFER_SYNTAXES)
         if unknown:
-            raise ValueError(f"transfer_syntaxes: no decoder here for {', '.join(sorted(unknown))}")
-        return self
+            raise ValueError(f"no decoder here for {', '.join(sorted(unknown))}")
+        return value
 
 
 class Console(_Section):
@@ -154,7 +177,7 @@ class Worker(_Section):
         100_000_000, ge=1024, description="Largest image read, in pixels (rows x columns)."
     )
     lease_seconds: float = Field(
-        60, gt=1, description="A task whose worker is silent for this long is given to another."
+        30, gt=1, description="A task whose worker is silent for this long is given to another."
     )
     max_attempts: int = Field(3, ge=1, description="Attempts before a task is quarantined.")
 
@@ -209,11 +232,12 @@ class Destination(_Section):
         min_length=1,
         max_length=64,
         pattern=r"^[\w.-]+$",
+        examples=["pacs"],
     )
     kind: Literal["dicom"] = Field("dicom", description="How results are sent.")
-    ae_title: AETitle = Field(description="The AE title to call.")
-    host: str = Field(description="Host name or address.", min_length=1)
-    port: Port = Field(description="TCP port.")
+    ae_title: AETitle = Field(description="The AE title to call.", examples=["PACS"])
+    host: str = Field(description="Host name or address.", min_length=1, examples=["127.0.0.1"])
+    port: Port = Field(description="TCP port.", examples=[4242])
     calling_ae_title: AETitle | None = Field(
         None, description="The AE title we call from; unset: listener.ae_title."
     )
@@ -228,7 +252,7 @@ class Destination(_Section):
 class Peer(_Section):
     """Who may send."""
 
-    ae_title: AETitle = Field(description="The calling AE title.")
+    ae_title: AETitle = Field(description="The calling AE title.", examples=["MODALITY1"])
     address: Network = Field("0.0.0.0/0", description="Address or network it calls from.")
     port: Port | None = Field(
         None, description="Its own listener's port, where results are returned to."
@@ -239,6 +263,15 @@ class Peer(_Section):
     objects: tuple[ObjectKind, ...] = Field(
         ("sr", "sc"), min_length=1, description="What is returned to it."
     )
+
+    def covers(self, address: str) -> bool:
+        """Tell whether an address lies in the peer's network."""
+        try:
+            host = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(host, "ipv4_mapped", None)
+        return (mapped or host) in ipaddress.ip_network(self.address, strict=False)
 
     @model_validator(mode="after")
     def _port_for_return(self) -> Peer:
@@ -257,7 +290,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("~/.local/share/hilum"), description="Folder that everything we keep lies below."
     )
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseURL | None = Field(
         None, description="SQLAlchemy URL (sqlite or postgresql+psycopg); unset: inside data_dir."
     )
     study_quiet_seconds: float = Field(
@@ -281,13 +314,19 @@ class Settings(BaseSettings):
         """Take values from the constructor alone: `load` merges the sources itself."""
         return (sources["init_settings"],)
 
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Settings:
-        names = [destination.name for destination in self.destinations]
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, values: object) -> object:
+        return _drop_unset(cls, values)
+
+    @field_validator("destinations")
+    @classmethod
+    def _names_are_unique(cls, value: tuple[Destination, ...]) -> tuple[Destination, ...]:
+        names = [destination.name for destination in value]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"destinations: the name {sorted(twice)[0]!r} stands twice")
-        return self
+            raise ValueError(f"the name {sorted(twice)[0]!r} stands twice")
+        return value
 
     @property
     def data_path(self) -> Path:
@@ -300,6 +339,57 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_path / 'hilum.sqlite'}"
+
+    def profiles(self, source_ae: str, source_address: str) -> dict[str, tuple[ObjectKind, ...]]:
+        """Map the names of the destinations that get a study's results to their output profiles.
+
+        `source_ae` and `source_address` are those of the study's sender. Where results return to
+        the sender, the name is `AE@address`.
+        """
+        found = {
+            destination.name: destination.objects
+            for destination in self.destinations
+            if not destination.sources or source_ae in destination.sources
+        }
+        peer = self.peer(source_ae, source_address)
+        if peer is not None and peer.return_results:
+            found[f"{peer.ae_title}@{source_address}"] = peer.objects
+        return found
+
+    def route(self, name: str) -> Route | None:
+        """Return where the destination of this name is reached; None where it is not configured."""
+        for destination in self.destinations:
+            if destination.name == name:
+                return Route(
+                    name,
+                    destination.ae_title,
+                    destination.host,
+                    destination.port,
+                    destination.calling_ae_title or self.listener.ae_title,
+                )
+        ae_title, at, address = name.rpartition("@")
+        peer = self.peer(ae_title, address) if at else None
+        if peer is None or not peer.return_results or peer.port is None:
+            return None
+        return Route(name, peer.ae_title, address, peer.port, self.listener.ae_title)
+
+    def peer(self, ae_title: str, address: str) -> Peer | None:
+        """Return the configured peer that calls by this AE title from this address."""
+        for peer in self.peers:
+            if peer.ae_title == ae_title and peer.covers(address):
+                return peer
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a destination is reached: whom to call, where, and by which AE title of ours."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    calling_ae_title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +436,7 @@ def load(
     sources: list[tuple[str, dict[str, Any]]] = []
     if path is not None:
         sources.append((str(path), _read_toml(path)))
-    sources.append(("environment", _read_environment()))
+    sources.append(("environment", _Environment(environ)()))
     sources.append(("command line", _nested(overrides or {})))
 
     merged: dict[str, Any] = {}
@@ -381,6 +471,7 @@ def template() -> str:
 
 def mask_url(url: str) -> str:
     """Return `url` with its password replaced by ***."""
+    url = re.sub(r"(?i)([?&][^=&]*password=)[^&]*", r"\1***", url)
     parts = urlsplit(url)
     if parts.password is None:
         return url
@@ -408,11 +499,19 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
 
 
-def _read_environment() -> dict[str, Any]:
-    try:
-        return EnvSettingsSource(Settings)()
-    except PydanticSettingsError as error:
-        raise SettingsError(f"a HILUM_* variable cannot be parsed: {error}") from None
+class _Environment(EnvSettingsSource):
+    """The `HILUM_*` variables of an environment; an empty one counts as not set."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(Settings)
+        self.env_vars = {name.lower(): value for name, value in environ.items() if value}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Parse JSON; what is none stays as it is, for validation to name it."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
 def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -443,8 +542,9 @@ def _flat_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:
-    """Find the origin of a key: its own, or that of the list that it stands in."""
-    return origins.get(key) or origins.get(key.split("[", 1)[0]) or "default"
+    """Find the origin of a key: its own, of the list that it stands in, or of a key inside it."""
+    inside = (origin for other, origin in origins.items() if other.startswith(f"{key}."))
+    return origins.get(key) or origins.get(key.split("[", 1)[0]) or next(inside, "default")
 
 
 def _leaves(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -483,9 +583,11 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str
         elif problem["type"] == "missing":
             yield f"{where}{key}: this key is needed and missing"
         elif problem["type"] == "value_error":
-            yield f"{where}{key}{': ' if key else ''}{problem['msg'].removeprefix('Value error, ')}"
+            yield f"{where}{key}: {problem['msg'].removeprefix('Value error, ')}"
         else:
-            yield f"{where}{key}: {problem['msg']}, not {problem['input']!r}"
+            json = " (a variable holds a list as JSON)" if problem["type"] == "tuple_type" else ""
+            hint = json if origin.startswith("HILUM_") else ""
+            yield f"{where}{key}: {problem['msg']}, not {problem['input']!r}{hint}"
 
 
 def _dotted(location: Sequence[int | str]) -> str:
@@ -517,7 +619,7 @@ def _section_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _template_field(name: str, field: FieldInfo) -> list[str]:
-    default = "…" if field.is_required() else _toml_value(field.default)
+    default = _toml_value((field.examples or [""])[0] if field.is_required() else field.default)
     needed = " (needed)" if field.is_required() else ""
     return [f"# {field.description}{needed}", f"# {name} = {default}"]
 

@@ -1,0 +1,352 @@
+"""What a person who configures Hilum relies on: precedence, origins, messages, the template."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+import settings
+from settings import Destination, Loaded, Peer, Settings, SettingsError, load
+
+PACS = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 4242}
+
+Load = Callable[..., Loaded]
+
+
+@pytest.fixture
+def from_toml(tmp_path: Path) -> Load:
+    """Load a TOML text, with the variables given and no others."""
+
+    def _load(text: str, environ: Mapping[str, str] | None = None, **overrides: object) -> Loaded:
+        file = tmp_path / "hilum.toml"
+        file.write_text(text, encoding="utf-8")
+        dotted = {key.replace("__", "."): value for key, value in overrides.items()}
+        return load(dotted, config=file, environ=environ or {})
+
+    return _load
+
+
+def message(excinfo: pytest.ExceptionInfo[SettingsError]) -> str:
+    """Return the one line that a person would see."""
+    text = str(excinfo.value)
+    assert "\n" not in text, text
+    return text
+
+
+# --- precedence and origins ------------------------------------------------------------------
+
+
+def test_file_then_environment_then_command_line(from_toml: Load, tmp_path: Path) -> None:
+    toml = "study_quiet_seconds = 1\n[listener]\nport = 1001\nae_title = 'FILE'\nhost = '127.0.0.1'"
+    environ = {"HILUM_LISTENER__PORT": "1002", "HILUM_LISTENER__AE_TITLE": "ENV"}
+    loaded = from_toml(toml, environ, listener__port=1003)
+    listener = loaded.settings.listener
+    assert (listener.port, listener.ae_title, listener.host) == (1003, "ENV", "127.0.0.1")
+    assert loaded.settings.study_quiet_seconds == 1
+    origins = {value.key: value.origin for value in loaded.effective()}
+    assert origins["listener.port"] == "command line"
+    assert origins["listener.ae_title"] == "HILUM_LISTENER__AE_TITLE"
+    assert origins["listener.host"] == str(tmp_path / "hilum.toml")
+    assert origins["listener.max_pdu_bytes"] == "default"
+
+
+def test_the_environment_given_is_the_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HILUM_LISTENER__PORT", "1002")
+    assert load(environ={}).settings.listener.port == Settings().listener.port
+    assert load(environ={"HILUM_LISTENER__PORT": "1004"}).settings.listener.port == 1004
+    assert load().settings.listener.port == 1002
+
+
+def test_without_file_or_variable_every_value_is_a_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = load(environ={})
+    assert loaded.config_file is None
+    assert {value.origin for value in loaded.effective()} == {"default"}
+    assert loaded.settings == Settings()
+
+
+def test_the_file_is_the_one_given_else_the_variables_else_that_of_the_working_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, port in (("hilum.toml", 1), ("named.toml", 2), ("given.toml", 3)):
+        (tmp_path / name).write_text(f"[listener]\nport = {port}")
+    monkeypatch.chdir(tmp_path)
+    variable = {"HILUM_CONFIG": str(tmp_path / "named.toml")}
+    assert load(environ={}).settings.listener.port == 1
+    assert load(environ=variable).settings.listener.port == 2
+    assert load(config=tmp_path / "given.toml", environ=variable).settings.listener.port == 3
+
+
+def test_lists_come_from_the_environment_as_json(from_toml: Load) -> None:
+    environ = {"HILUM_DESTINATIONS": json.dumps([PACS, {**PACS, "name": "other", "port": 4243}])}
+    loaded = from_toml("", environ)
+    assert [destination.port for destination in loaded.settings.destinations] == [4242, 4243]
+    origins = {value.key: value.origin for value in loaded.effective()}
+    assert origins["destinations[1].port"] == "HILUM_DESTINATIONS"
+
+
+def test_an_empty_value_means_unset(from_toml: Load) -> None:
+    toml = 'database_url = ""\n[worker]\nbundle = ""\n[[destinations]]\ncalling_ae_title = ""\n'
+    toml += "\n".join(f"{key} = {value!r}" for key, value in PACS.items())
+    loaded = from_toml(toml, {"HILUM_DATA_DIR": "", "HILUM_WORKER__RUNTIME": ""})
+    assert loaded.settings.worker.bundle is None
+    assert loaded.settings.worker.runtime == "auto"
+    assert loaded.settings.database.startswith("sqlite:///")
+    assert loaded.settings.data_dir == Settings().data_dir
+    assert loaded.settings.destinations[0].calling_ae_title is None
+
+
+# --- messages --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("toml", "wanted"),
+    [
+        ("[listener]\nprot = 1", "listener.prot: no such key; did you mean port?"),
+        ("data_dirr = 'x'", "data_dirr: no such key; did you mean data_dir?"),
+        ("[listener]\nzzzz = 1", "listener.zzzz: no such key"),
+        (
+            "[[destinations]]\nname='a'\naetitle='A'\nae_title='A'\nhost='h'\nport=1",
+            "destinations[0].aetitle: no such key; did you mean ae_title?",
+        ),
+        ("[listner]\nport = 1", "listner: no such key; did you mean listener?"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_known_one(
+    from_toml: Load, tmp_path: Path, toml: str, wanted: str
+) -> None:
+    with pytest.raises(SettingsError) as excinfo:
+        from_toml(toml)
+    assert message(excinfo) == f"{tmp_path / 'hilum.toml'}: {wanted}"
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ", "overrides", "parts"),
+    [
+        ("[listener]\nport = 70000", {}, {}, ["hilum.toml", "listener.port", "65535", "70000"]),
+        ("", {"HILUM_LISTENER__PORT": "x"}, {}, ["HILUM_LISTENER__PORT: listener.port", "'x'"]),
+        ("", {}, {"listener__port": 0}, ["command line: listener.port", "not 0"]),
+        ("study_quiet_seconds = -1", {}, {}, ["hilum.toml: study_quiet_seconds", "-1"]),
+        ("[worker]\nruntime = 'cuda'", {}, {}, ["worker.runtime", "tensorflow", "'cuda'"]),
+        ("", {"HILUM_DESTINATIONS": "pacs"}, {}, ["HILUM_DESTINATIONS", "JSON"]),
+        ("", {"HILUM_LISTENER__TRANSFER_SYNTAXES": "1.2"}, {}, ["HILUM_LISTENER__TRANSFER_SYN"]),
+        ("listener = 5", {}, {}, ["hilum.toml: listener", "not 5"]),
+        ("[[destinations]]\nname='a'\nae_title='A'\nport=1", {}, {}, ["destinations[0].host"]),
+        (
+            "[listener]\ntransfer_syntaxes = ['1.2.840.10008.1.2.4.100']",
+            {},
+            {},
+            ["hilum.toml: listener.transfer_syntaxes", "no decoder", "1.2.840.10008.1.2.4.100"],
+        ),
+        (
+            "[[peers]]\nae_title='A'\naddress='10.0.0.999'",
+            {},
+            {},
+            ["hilum.toml: peers[0].address", "IP address"],
+        ),
+        (
+            "[[peers]]\nae_title='A'\nreturn_results=true",
+            {},
+            {},
+            ["hilum.toml: peers[0]", "needs the peer's port"],
+        ),
+        ("database_url = 'mysql://u:hush@h/d'", {}, {}, ["database_url", "postgresql+psycopg"]),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key_and_where_it_came_from(
+    from_toml: Load,
+    toml: str,
+    environ: dict[str, str],
+    overrides: dict[str, object],
+    parts: list[str],
+) -> None:
+    with pytest.raises(SettingsError) as excinfo:
+        from_toml(toml, environ, **overrides)
+    text = message(excinfo)
+    assert [part for part in parts if part not in text] == [], text
+    assert "hush" not in text
+
+
+def test_several_mistakes_are_told_at_once(from_toml: Load) -> None:
+    with pytest.raises(SettingsError) as excinfo:
+        from_toml("[listener]\nport = 0\nprot = 1\n[report]\nsc_jpeg_quality = 101")
+    assert len(str(excinfo.value).splitlines()) == 3
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "other.toml"
+    with pytest.raises(SettingsError) as excinfo:
+        load(config=file, environ={})
+    assert str(file) in message(excinfo)
+    assert "no such file" in message(excinfo)
+
+    file.write_text("[listener\nport = 1")
+    with pytest.raises(SettingsError) as excinfo:
+        load(config=file, environ={})
+    assert message(excinfo).startswith(f"{file}: not valid TOML: ")
+    assert "line 1" in message(excinfo)
+
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError) as excinfo:
+        load(config=file, environ={})
+    assert message(excinfo).startswith(f"{file}: cannot be read")
+
+    with pytest.raises(SettingsError) as excinfo:
+        load(config=tmp_path, environ={})
+    assert message(excinfo).startswith(f"{tmp_path}: cannot be read")
+
+
+# --- rules of single keys --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("title", ["A", "SIXTEEN_CHARS_OK", "with space", " PADDED "])
+def test_an_ae_title_by_the_standard_is_taken(title: str) -> None:
+    assert Destination(**{**PACS, "ae_title": title}).ae_title == title.strip()
+
+
+@pytest.mark.parametrize(
+    "title", ["", "   ", "SEVENTEEN_CHARS_X", "back\\slash", "tab\tbed", "ÄTITLE", "line\n"]
+)
+def test_an_ae_title_against_the_standard_is_refused(title: str) -> None:
+    with pytest.raises(ValidationError, match="an AE title has 1 to 16"):
+        Destination(**{**PACS, "ae_title": title})
+
+
+def test_two_destinations_of_one_name_are_refused(from_toml: Load) -> None:
+    environ = {"HILUM_DESTINATIONS": json.dumps([PACS, PACS])}
+    with pytest.raises(SettingsError, match="the name 'pacs' stands twice"):
+        from_toml("", environ)
+
+
+def test_settings_cannot_be_changed_after_loading() -> None:
+    loaded = load(environ={})
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(loaded.settings.listener, "port", 1)  # noqa: B010 - mypy refuses it too
+
+
+def test_the_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    loaded = load({"data_dir": "~/kept"}, environ={})
+    assert loaded.settings.data_path == tmp_path / "kept"
+    assert loaded.settings.database == f"sqlite:///{tmp_path / 'kept' / 'hilum.sqlite'}"
+
+
+# --- who gets what ---------------------------------------------------------------------------
+
+
+def test_results_go_to_the_destinations_of_the_source_and_back_to_a_peer_that_asks() -> None:
+    loaded = Settings(
+        destinations=(
+            Destination(**PACS),
+            Destination(**{**PACS, "name": "er", "sources": ("ER",), "objects": ("sr",)}),
+        ),
+        peers=(
+            Peer(ae_title="ER", address="10.0.0.0/24", port=104, return_results=True),
+            Peer(ae_title="CT", address="10.0.0.9"),
+        ),
+    )
+    both = ("sr", "sc")
+    assert loaded.profiles("CT", "10.0.0.9") == {"pacs": both}
+    assert loaded.profiles("ER", "10.1.0.9") == {"pacs": both, "er": ("sr",)}
+    assert loaded.profiles("ER", "10.0.0.9") == {"pacs": both, "er": ("sr",), "ER@10.0.0.9": both}
+    assert loaded.profiles("ER", "::ffff:10.0.0.9")["ER@::ffff:10.0.0.9"] == both
+
+    route = loaded.route("ER@10.0.0.9")
+    assert route is not None
+    assert (route.ae_title, route.host, route.port) == ("ER", "10.0.0.9", 104)
+    pacs = loaded.route("pacs")
+    assert pacs is not None
+    assert (pacs.ae_title, pacs.port, pacs.calling_ae_title) == ("PACS", 4242, "HILUM")
+    assert loaded.route("gone") is None
+    assert loaded.route("ER@10.1.0.9") is None
+    assert loaded.route("CT@10.0.0.9") is None
+
+
+# --- secrets ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://hilum:hush@db:5432/hilum",
+        "postgresql+psycopg://hilum:hush%40hush@db/hilum?sslmode=require",
+        "postgresql+psycopg://db/hilum?user=hilum&password=hush",
+    ],
+)
+def test_the_password_of_the_database_is_shown_nowhere(url: str) -> None:
+    loaded = load({"database_url": url}, environ={})
+    assert loaded.settings.database == url
+    (shown,) = [value.value for value in loaded.effective() if value.key == "database_url"]
+    assert "***" in shown
+    assert re.sub(r"hush(%40hush)?", "***", url) == shown
+    everything = f"{loaded!r} {loaded.effective()!r} {loaded.settings.model_dump()!r}"
+    assert "hush" not in everything
+
+
+def test_every_secret_is_masked() -> None:
+    for name, field in Settings.model_fields.items():
+        secret = "SecretStr" in str(field.annotation)
+        assert secret == (name == "database_url"), f"{name}: say here how it is shown"
+
+
+# --- the template ----------------------------------------------------------------------------
+
+
+def uncommented(text: str) -> str:
+    """Return the template as a person makes it who takes every key into use."""
+    return re.sub(r"^# (\[|\w+ = )", r"\1", text, flags=re.MULTILINE)
+
+
+def test_the_template_as_it_is_changes_nothing(from_toml: Load) -> None:
+    loaded = from_toml(settings.template())
+    assert loaded.settings == Settings()
+    assert {value.origin for value in loaded.effective()} == {"default"}
+
+
+def test_the_template_with_every_key_in_use_says_the_defaults(from_toml: Load) -> None:
+    text = uncommented(settings.template())
+    loaded = from_toml(text)
+    plain = Settings()
+    without_lists = {"destinations": (), "peers": ()}
+    assert loaded.settings.model_copy(update=without_lists) == plain
+    assert [type(item) for item in loaded.settings.destinations] == [Destination]
+    assert [type(item) for item in loaded.settings.peers] == [Peer]
+
+
+def test_the_template_holds_every_key_with_its_meaning() -> None:
+    text = settings.template()
+    keys = tomllib.loads(uncommented(text))
+    assert set(keys) == set(Settings.model_fields)
+    assert set(keys["listener"]) == set(settings.Listener.model_fields)
+    assert set(keys["destinations"][0]) == set(Destination.model_fields)
+    for name, field in settings.Listener.model_fields.items():
+        assert f"# {field.description}\n# {name} = " in text
+
+
+def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Yield a model and those of its sections and lists."""
+    yield model
+    for field in model.model_fields.values():
+        for candidate in (field.annotation, *get_args(field.annotation)):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                yield from models(candidate)
+
+
+def test_every_key_has_a_sentence() -> None:
+    found = list(models(Settings))
+    assert {Destination, Peer} <= set(found)
+    for model in found:
+        assert model.__doc__
+        for name, field in model.model_fields.items():
+            inner = [*get_args(field.annotation), field.annotation]
+            if not any(section in found for section in inner):
+                assert (field.description or "").endswith("."), f"{model.__name__}.{name}"
