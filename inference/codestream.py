@@ -1,0 +1,99 @@
+"""What a compressed image says of itself before it is decoded: size, components, completeness.
+
+Reads the marker segments of JPEG and JPEG-LS (ITU-T T.81, T.87) and of JPEG 2000 and HTJ2K
+(T.800, T.814).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+_SOI = b"\xff\xd8"
+_END = b"\xff\xd9"  # EOI of JPEG (T.81 B.1.1.3), EOC of JPEG 2000 (T.800 A.4.4)
+_SOC_SIZ = b"\xff\x4f\xff\x51"
+_JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
+_SOS = 0xDA
+# SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), and JPEG-LS's SOF55 (F7).
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSize:
+    """The size a codestream declares, in pixels; `precision` in bits, as of its first component.
+
+    `pixels` is what a decoder would work through: for JPEG 2000 the reference grid, which
+    subsampled components may fill only in part.
+    """
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+    pixels: int
+    jpeg_process: int | None
+    """The low byte of a JPEG's SOF marker (0xC0 is baseline); None for JPEG 2000."""
+
+
+def frame_size(codestream: bytes) -> FrameSize | None:
+    """Read the declared size, or None where it is neither JPEG nor JPEG 2000, or has no size."""
+    if codestream.startswith(_SOI):
+        return _jpeg_size(codestream)
+    start = 0
+    if codestream.startswith(_JP2_SIGNATURE):  # a whole JP2 file where only its codestream belongs
+        start = codestream.find(_SOC_SIZ)
+    if start < 0 or not codestream.startswith(_SOC_SIZ, start):
+        return None
+    return _jpeg_2000_size(codestream[start : start + 64])
+
+
+def is_complete(codestream: bytes) -> bool:
+    """Whether the end marker is there: without it the image was cut off somewhere."""
+    start = _scan_start(codestream) if codestream.startswith(_SOI) else 4
+    return codestream.rfind(_END, max(start, 4)) >= 0
+
+
+def _jpeg_size(data: bytes) -> FrameSize | None:
+    for marker, at in _segments(data):
+        if marker in _SOF:
+            if len(data) < at + 10:
+                return None
+            precision, rows, columns, components = struct.unpack_from(">BHHB", data, at + 4)
+            return FrameSize(rows, columns, components, precision, rows * columns, marker)
+    return None
+
+
+def _scan_start(data: bytes) -> int:
+    """Where the first scan begins; end markers before it belong to embedded thumbnails."""
+    return next((at for marker, at in _segments(data) if marker == _SOS), len(data))
+
+
+def _segments(data: bytes) -> list[tuple[int, int]]:
+    """List (marker, offset of its 0xFF) up to and with the first start of scan."""
+    found: list[tuple[int, int]] = []
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        found.append((marker, at))
+        if marker == _SOS:
+            break
+        at += 2 if marker in _STANDALONE else 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return found
+
+
+def _jpeg_2000_size(data: bytes) -> FrameSize | None:
+    # T.800 A.5.1: Lsiz, Rsiz, Xsiz, Ysiz, XOsiz, YOsiz, XTsiz, YTsiz, XTOsiz, YTOsiz, Csiz, Ssiz...
+    if len(data) < 45:
+        return None
+    x, y, x0, y0, tile_x, tile_y = struct.unpack_from(">6I", data, 8)
+    components, first_depth, step_x, step_y = struct.unpack_from(">HBBB", data, 40)
+    if x <= x0 or y <= y0 or 0 in (tile_x, tile_y, step_x, step_y):
+        return None
+    columns = -(-x // step_x) - -(-x0 // step_x)
+    rows = -(-y // step_y) - -(-y0 // step_y)
+    precision = (first_depth & 0x7F) + 1
+    return FrameSize(rows, columns, components, precision, x * y, None)

@@ -1,0 +1,252 @@
+"""Work in child processes that may crash, hang or run out of memory without harm to anyone else.
+
+Each child has a pipe of its own and one task at a time, so a child that dies at any moment costs
+the task it holds and nothing more.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import pickle
+import queue
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class ChildFailedError(Exception):
+    """The child process that ran a task ended, or was ended; says in one sentence why."""
+
+
+class IsolatedPool:
+    """Runs importable functions with picklable arguments in `processes` child processes.
+
+    A task that takes longer than `timeout_seconds`, makes its child crash, or asks for more than
+    `memory_bytes` of address space raises ChildFailedError from its future; the child is replaced,
+    and other tasks go on. What a function raises itself comes back as it is. The children end with
+    this process, however it ends (on Linux after a SIGKILL too, even in the middle of a task).
+    """
+
+    def __init__(self, processes: int, *, timeout_seconds: float, memory_bytes: int) -> None:
+        self._tasks: queue.SimpleQueue[_Task[Any] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._submitting = threading.Lock()
+        self._children = [_Child(timeout_seconds, memory_bytes) for _ in range(processes)]
+        # A child ends when the thread that started it ends (PR_SET_PDEATHSIG), so each has one
+        # that lives as long as the pool.
+        self._threads = [
+            threading.Thread(target=self._serve, args=(child,), name="isolated", daemon=True)
+            for child in self._children
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        """Queue `function(*args)`; its result, or what it raised, will be in the future."""
+        task = _Task(Future[T](), pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL))
+        with self._submitting:
+            if self._closed:
+                raise RuntimeError("The pool of child processes is closed.")
+            self._tasks.put(task)
+        return task.future
+
+    def close(self) -> None:
+        """End all children at once; queued tasks are cancelled, running ones fail."""
+        with self._submitting:
+            if self._closed:
+                return
+            self._closed = True
+        with suppress(queue.Empty):
+            while task := self._tasks.get_nowait():
+                task.future.cancel()
+                task.future.set_running_or_notify_cancel()
+        for child in self._children:
+            self._tasks.put(None)
+            child.end()
+        for thread in self._threads:
+            thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _serve(self, child: _Child) -> None:
+        child.start()
+        while (task := self._tasks.get()) is not None:
+            if not task.future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = child.run(task.call)
+            except BaseException as error:
+                task.future.set_exception(error)
+            else:
+                task.future.set_result(result)
+            del task  # its result is not kept alive until the next one
+            child.start()
+        child.stop()
+
+
+class _Task(Generic[T]):
+    """A pickled call and the future that waits for it."""
+
+    def __init__(self, future: Future[T], call: bytes) -> None:
+        self.future = future
+        self.call = call
+
+
+class _Child:
+    """One child process, replaced when it has failed. All but `end` belong to one thread."""
+
+    def __init__(self, timeout_seconds: float, memory_bytes: int) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._memory_bytes = memory_bytes
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._ended = False
+        self._starting = threading.Lock()
+
+    def start(self) -> None:
+        """Start the process if there is none (any more), unless `end` was called."""
+        with self._starting:
+            if self._ended or self._process is not None:
+                return
+            context = multiprocessing.get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(
+                target=_serve_tasks, args=(theirs, self._memory_bytes, os.getpid()), daemon=True
+            )
+            self._process.start()
+            theirs.close()
+
+    def run(self, call: bytes) -> object:
+        """Send a call and wait for its answer; raises what it raised, or ChildFailedError."""
+        pipe = self._send(call)
+        try:
+            if not pipe.poll(self._timeout_seconds):
+                self.stop()
+                raise ChildFailedError(
+                    f"The decoding process timed out after {self._timeout_seconds:g} s."
+                )
+            answer = pipe.recv_bytes()
+        except (EOFError, OSError):
+            raise ChildFailedError(self._cause_of_death()) from None
+        succeeded, value = pickle.loads(answer)
+        if succeeded:
+            result: object = value
+            return result
+        if isinstance(value, MemoryError):
+            self.stop()  # what it may have lost on the way is better given back
+            mebibytes = self._memory_bytes // 2**20
+            raise ChildFailedError(
+                f"The decoding process ran out of memory: its limit is {mebibytes} MiB."
+            )
+        raise value
+
+    def stop(self) -> None:
+        """End the process, if there is one, and forget it."""
+        process, pipe = self._process, self._pipe
+        if process is None or pipe is None:
+            return
+        process.kill()
+        process.join()
+        pipe.close()
+        process.close()
+        with self._starting:
+            self._process = self._pipe = None
+
+    def end(self) -> None:
+        """Kill the process and start no other; what `run` waits for then fails."""
+        with self._starting:
+            self._ended = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _send(self, call: bytes) -> Connection:
+        """Hand the call to a living process: one that died idle is replaced, and no task blamed."""
+        for _ in range(3):
+            self.start()
+            if self._pipe is None:
+                raise ChildFailedError("The decoding process was ended with its pool.")
+            try:
+                self._pipe.send_bytes(call)
+            except OSError:
+                self.stop()
+            else:
+                return self._pipe
+        raise ChildFailedError("The decoding process ends as soon as it is started.")
+
+    def _cause_of_death(self) -> str:
+        process = self._process
+        if process is None or self._ended:
+            self.stop()
+            return "The decoding process was ended with its pool."
+        process.join(5)  # its pipe is closed a moment before it is gone
+        code = process.exitcode
+        self.stop()
+        if code is None or code >= 0:
+            return f"The decoding process ended with exit code {code}."
+        name = signal.Signals(-code).name
+        if -code == signal.SIGKILL:
+            return f"The decoding process was killed ({name}), perhaps for want of memory."
+        return f"The decoder crashed with signal {-code} ({name})."
+
+
+def _serve_tasks(pipe: Connection, memory_bytes: int, parent_pid: int) -> None:
+    """What a child does: answer calls until its parent hangs up."""
+    _confine(memory_bytes, parent_pid)
+    with suppress(EOFError):
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
+
+
+def _answer(call: bytes) -> bytes:
+    """Make a call; its pickled (True, result) or (False, exception)."""
+    try:
+        function, args = pickle.loads(call)
+        return pickle.dumps((True, function(*args)), pickle.HIGHEST_PROTOCOL)
+    except BaseException as error:
+        return _pickled_error(error)
+
+
+def _pickled_error(error: BaseException) -> bytes:
+    try:
+        answer = pickle.dumps((False, error))
+        pickle.loads(answer)
+    except Exception:  # some exceptions cannot be rebuilt from their arguments
+        answer = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    return answer
+
+
+def _confine(memory_bytes: int, parent_pid: int) -> None:
+    """Set this process's limits: memory, threads, signals, and its parent's life."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
+        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it died before the line above
+        os._exit(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    import cv2  # after the variables that it reads
+
+    cv2.setNumThreads(1)
