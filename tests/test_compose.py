@@ -1,0 +1,224 @@
+"""The promises of docker-compose.yml, its GPU override and the Dockerfile, without Docker."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+import settings
+from tests.peers import ROOT, run_hilum
+
+ROLES = {"listener": "listen", "worker": "work", "deliver": "deliver", "scheduler": "schedule"}
+
+Service = dict[str, Any]
+
+
+def load(file: str) -> dict[str, Any]:
+    """Read a compose file with its merge keys resolved."""
+    return cast(dict[str, Any], yaml.safe_load((ROOT / file).read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """The compose file."""
+    return load("docker-compose.yml")
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, Service]:
+    """Its services."""
+    return cast(dict[str, Service], compose["services"])
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> list[list[str]]:
+    """The Dockerfile's instructions, each split into words."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    return [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def instructions(dockerfile: list[list[str]], name: str) -> list[list[str]]:
+    """Return the words after each instruction of this name."""
+    return [words[1:] for words in dockerfile if words[0] == name]
+
+
+def interpolated(value: str) -> str:
+    """Put in the default of a variable, or SECRET where it must be set (compose's own rules)."""
+    return re.sub(r"\$\{\w+(?::-([^}]*)|:\?[^}]*)?\}", lambda found: found[1] or "SECRET", value)
+
+
+# --- docker-compose.yml ----------------------------------------------------------------------
+
+
+def test_every_role_is_a_service_of_the_same_image(services: dict[str, Service]) -> None:
+    assert {name: services[name]["command"] for name in ROLES} == {
+        name: [command] for name, command in ROLES.items()
+    }
+    assert len({services[name]["image"] for name in ROLES}) == 1
+    assert all(services[name]["build"]["context"] == "." for name in ROLES)
+    assert set(services) - set(ROLES) == {"database", "orthanc"}
+
+
+def test_every_service_has_a_health_check_and_restarts(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        check = service["healthcheck"]
+        assert check["test"][0] == "CMD", f"{name}: a check without a shell"
+        assert {"interval", "timeout", "retries", "start_period"} <= set(check), name
+        assert service["restart"] == "unless-stopped", name
+
+
+def test_nothing_starts_before_what_it_needs_is_healthy(services: dict[str, Service]) -> None:
+    for name in ROLES:
+        needs = services[name]["depends_on"]
+        assert all(need["condition"] == "service_healthy" for need in needs.values())
+        assert set(needs) == ({"database"} if name == "listener" else {"database", "listener"})
+
+
+def test_only_named_volumes_are_used(compose: dict[str, Any]) -> None:
+    named = set(compose["volumes"])
+    used = set()
+    for name, service in compose["services"].items():
+        for volume in service["volumes"]:
+            source, _, target = volume.partition(":")
+            assert re.fullmatch(r"[a-z][a-z-]*", source), f"{name}: {volume} is no named volume"
+            assert target.startswith("/")
+            used.add(source)
+    assert used == named
+
+
+def test_no_image_is_a_moving_target(
+    services: dict[str, Service], dockerfile: list[list[str]]
+) -> None:
+    images = [service["image"] for service in services.values()]
+    images += [service["image"] for service in load("docker-compose.gpu.yml")["services"].values()]
+    images += [words[0] for words in instructions(dockerfile, "FROM")]
+    for image in images:
+        assert re.search(r":\d+\.\d+", image), f"{image} names no version"
+        assert "latest" not in image
+
+
+def test_no_secret_stands_in_the_file(services: dict[str, Service]) -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    for variable in ("POSTGRES_PASSWORD", "ORTHANC_PASSWORD"):
+        assert f"${{{variable}:?" in text, f"{variable} must be asked for where it is not set"
+    for service in services.values():
+        for key, value in service["environment"].items():
+            assert not re.search(r"://[^/@]*:[^/@]*@", value), f"{key} holds a password"
+            if re.search(r"PASSWORD|USERS|TOKEN|SECRET", key):
+                assert "SECRET" in interpolated(value), f"{key} holds a value of its own"
+
+
+def test_the_settings_are_real_and_join_the_services(
+    services: dict[str, Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    variables = {
+        key: interpolated(value)
+        for key, value in services["worker"]["environment"].items()
+        if key.startswith("HILUM_")
+    }
+    loaded = settings.load(environ=variables)
+    assert set(loaded.origins.values()) == set(variables), "a variable that sets nothing"
+    (destination,) = loaded.settings.destinations
+    assert destination.host in services
+    orthanc = services[destination.host]
+    assert orthanc["environment"]["ORTHANC__DICOM_AET"] == destination.ae_title
+    assert destination.port == 4242, "the DICOM port of Orthanc's image"
+    database = re.fullmatch(
+        r"postgresql\+psycopg://(\w+)@(\w+):5432/(\w+)", variables["HILUM_DATABASE_URL"]
+    )
+    assert database
+    user, host, name = database.groups()
+    environment = services[host]["environment"]
+    assert (environment["POSTGRES_USER"], environment["POSTGRES_DB"]) == (user, name)
+    assert services["worker"]["environment"]["PGPASSWORD"] == environment["POSTGRES_PASSWORD"]
+    for role in ROLES:
+        assert services[role]["environment"] == services["worker"]["environment"]
+
+
+def test_only_the_listener_is_open_to_the_network(services: dict[str, Service]) -> None:
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert published == {"listener": ["11112:11112"], "orthanc": ["127.0.0.1:8042:8042"]}
+    assert settings.Settings().listener.port == 11112
+
+
+def test_the_override_gives_the_worker_a_gpu_and_changes_nothing_else(
+    services: dict[str, Service],
+) -> None:
+    override = load("docker-compose.gpu.yml")
+    assert set(override) == {"services"}
+    assert set(override["services"]) == {"worker"}
+    worker = override["services"]["worker"]
+    assert set(worker) == {"image", "build", "deploy"}
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    assert worker["image"] != services["worker"]["image"], "it would replace the image of the CPU"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(worker["build"]["args"]["EXTRAS"].split(",")) <= set(extras["optional-dependencies"])
+
+
+# --- Dockerfile ------------------------------------------------------------------------------
+
+
+def test_the_image_holds_every_room_and_no_development_tools(dockerfile: list[list[str]]) -> None:
+    copied = {source for words in instructions(dockerfile, "COPY") for source in words[:-1]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = project["packages"]["find"]["include"]
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    installed = {name for name in packages if any(fnmatch(name, p) for p in patterns)}
+    modules = {f"{module}.py" for module in project["py-modules"]}
+    assert installed | modules <= copied
+    assert not {"tests", "bench", "."} & copied
+    (extras,) = [words[0] for words in instructions(dockerfile, "ARG")]
+    assert extras == "EXTRAS=postgres"
+    (install,) = [words for words in instructions(dockerfile, "RUN") if "-c" in words]
+    assert install[-3:] == ["-c", "constraints.txt", '".[${EXTRAS}]"']
+
+
+def test_what_is_copied_passes_the_ignore_file(dockerfile: list[list[str]]) -> None:
+    first, *rules = (ROOT / ".dockerignore").read_text().split()
+    assert first == "*"
+    let_in = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    sources = {
+        source
+        for words in instructions(dockerfile, "COPY")
+        if not words[0].startswith("--from")
+        for source in words[:-1]
+    }
+    assert sources == let_in
+    assert all((ROOT / source).exists() for source in sources)
+
+
+def test_the_image_runs_as_a_user_that_owns_its_data(dockerfile: list[list[str]]) -> None:
+    (user,) = instructions(dockerfile, "USER")[0]
+    assert user.isdigit()
+    assert int(user) != 0
+    text = " ".join(word for words in dockerfile for word in words)
+    assert f"useradd --system --uid {user}" in text
+    folder = "/var/lib/hilum"
+    assert instructions(dockerfile, "VOLUME") == [[folder]]
+    assert f"install -d -o hilum -g hilum -m 0700 {folder}" in text
+    assert f"HILUM_DATA_DIR={folder}" in text
+    assert instructions(dockerfile, "HEALTHCHECK")
+    assert instructions(dockerfile, "ENTRYPOINT") == [['["hilum"]']]
+
+
+def test_every_hilum_command_that_is_called_exists(
+    services: dict[str, Service], dockerfile: list[list[str]], tmp_path: Path
+) -> None:
+    check = " ".join(instructions(dockerfile, "HEALTHCHECK")[0]).partition("CMD ")[2]
+    calls = [json.loads(check)[1:], json.loads(instructions(dockerfile, "CMD")[-1][0])]
+    calls += [services[name]["command"] for name in ROLES]
+    calls += [services[name]["healthcheck"]["test"][2:] for name in ROLES]
+    for call in {tuple(call) for call in calls}:
+        shown = run_hilum([call[0], "--help"], folder=tmp_path)
+        assert shown.returncode == 0, shown.stderr
+        for option in [word for word in call if word.startswith("--")]:
+            assert option in shown.stdout, f"hilum {call[0]} knows no {option}"
