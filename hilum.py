@@ -1,0 +1,328 @@
+"""The front door: one command for each thing that a person does. No logic lives here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from settings import CONFIG_VARIABLE, Loaded, SettingsError, load, template
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Chest X-rays in by DICOM, a structured report and an overlay back.",
+)
+out = Console()
+err = Console(stderr=True)
+
+Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
+
+
+class _Options:
+    """What was given before the command: kept for it, and for child processes."""
+
+    config: Path | None = None
+    overrides: dict[str, Any] = {}  # noqa: RUF012 - replaced as a whole, never changed
+
+
+@app.callback()
+def main_options(
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration file.", envvar=CONFIG_VARIABLE)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting, as in --set listener.port=11113. May be repeated."),
+    ] = None,
+) -> None:
+    """Take what stands before the command."""
+    _Options.config = config
+    _Options.overrides = dict(_parse(each) for each in set_ or [])
+
+
+@app.command()
+def serve() -> None:
+    """Run everything: listener, worker, delivery and scheduled jobs."""
+    from commands import roles
+
+    roles.serve(_load().settings, _environment())
+
+
+@app.command()
+def listen() -> None:
+    """Receive films by C-STORE."""
+    from commands import roles
+
+    roles.listen(_load().settings)
+
+
+@app.command()
+def work() -> None:
+    """Read films and make reports."""
+    from commands import roles
+
+    roles.work(_load().settings)
+
+
+@app.command()
+def deliver() -> None:
+    """Send results to the destinations."""
+    from commands import roles
+
+    roles.deliver(_load().settings)
+
+
+@app.command()
+def schedule() -> None:
+    """Run the scheduled jobs."""
+    from commands import roles
+
+    roles.schedule(_load().settings)
+
+
+@app.command()
+def read(
+    paths: Paths,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    bundle: Annotated[Path | None, typer.Option(help="Another model bundle.")] = None,
+) -> None:
+    """Read films without network or database. Exit code 1 where some could not be read."""
+    from commands.read import print_read
+    from commands.read import read as read_films
+
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise typer.BadParameter(f"{missing[0]}: no such file or folder")
+    if bundle is not None:
+        _Options.overrides = {**_Options.overrides, "worker.bundle": bundle}
+    if not print_read(read_films(paths, _load().settings), out, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def send(
+    paths: Paths,
+    host: Annotated[str, typer.Option(help="The peer's address.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Its port; unset: our listener's.")] = None,
+    called: Annotated[str | None, typer.Option(help="Its AE title; unset: ours.")] = None,
+    calling: Annotated[str, typer.Option(help="The AE title to call from.")] = "HILUM_SEND",
+) -> None:
+    """Send files or folders by C-STORE."""
+    from commands.send import send as send_files
+
+    if send_files(paths, _peer(host, port, called, calling), out):
+        raise typer.Exit(1)
+
+
+@app.command()
+def echo(
+    host: Annotated[str, typer.Option(help="The peer's address.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Its port; unset: our listener's.")] = None,
+    called: Annotated[str | None, typer.Option(help="Its AE title; unset: ours.")] = None,
+    calling: Annotated[str, typer.Option(help="The AE title to call from.")] = "HILUM_SEND",
+) -> None:
+    """Ask a peer by C-ECHO whether it is there."""
+    from commands.send import echo as echo_peer
+
+    peer = _peer(host, port, called, calling)
+    problem = echo_peer(peer)
+    if problem is not None:
+        _fail(f"{peer.ae_title} at {peer.host}:{peer.port}: {problem}", 1)
+    out.print(f"{peer.ae_title} at {peer.host}:{peer.port} answers.", highlight=False)
+
+
+@app.command()
+def history(
+    since: Annotated[
+        datetime | None, typer.Option(help="First image came at or after (UTC).")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(help="First image came before (UTC).")] = None,
+    study_date: Annotated[str | None, typer.Option(help="YYYYMMDD or YYYYMMDD-YYYYMMDD.")] = None,
+    patient_id: Annotated[str | None, typer.Option(help="Patient ID, exactly.")] = None,
+    accession: Annotated[str | None, typer.Option(help="Accession number, exactly.")] = None,
+    probability: Annotated[
+        str | None, typer.Option(help="At least, or a range: 0.5 or 0.2-0.8.")
+    ] = None,
+    finding: Annotated[
+        str | None, typer.Option(help="opacity, abnormal, normal or failed.")
+    ] = None,
+    state: Annotated[str | None, typer.Option(help="open, reported or failed.")] = None,
+    source: Annotated[str | None, typer.Option(help="AE title of the sender.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Newest studies to list.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV with a header line.")] = False,
+) -> None:
+    """List studies by any filter."""
+    from commands import history as view
+    from commands.roles import opened
+    from db.history import Filter
+    from db.models import StudyState
+
+    first, _, last = (study_date or "").partition("-")
+    low, _, high = (probability or "").partition("-")
+    try:
+        wanted = Filter(
+            since=since and since.replace(tzinfo=UTC),
+            until=until and until.replace(tzinfo=UTC),
+            study_date_from=first or None,
+            study_date_to=last or first or None,
+            patient_id=patient_id,
+            accession_number=accession,
+            probability_min=float(low) if low else None,
+            probability_max=float(high) if high else None,
+            finding=finding,
+            state=StudyState(state) if state else None,
+            source_ae=source,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    with opened(_load().settings) as (database, _), database.read() as session:
+        rows = view.rows(session, wanted, limit)
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+    elif as_csv:
+        view.print_csv(rows)
+    else:
+        view.print_table(rows, out)
+
+
+@app.command()
+def show(
+    study: Annotated[str, typer.Argument(help="Our id, Study Instance UID or accession number.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """Show everything known of one study, with its timeline."""
+    from commands import history as view
+    from commands.roles import opened
+    from db.history import find
+
+    with opened(_load().settings) as (database, _), database.read() as session:
+        found = find(session, study)
+        if found is None:
+            _fail("no study has this id, Study Instance UID or accession number", 1)
+        elif as_json:
+            print(json.dumps(view.everything(session, found)))
+        else:
+            view.print_study(session, found, out)
+
+
+@app.command()
+def retry(
+    study: Annotated[str, typer.Argument(help="Our id, Study Instance UID or accession number.")],
+    resend: Annotated[bool, typer.Option(help="Send again what was sent already, too.")] = False,
+) -> None:
+    """Try again what failed with a study: images, report and deliveries."""
+    from commands.retry import retry as retry_study
+    from commands.roles import opened
+
+    with opened(_load().settings) as (database, _):
+        text = retry_study(database, study, resend=resend)
+    if text is None:
+        _fail("no study has this id, Study Instance UID or accession number", 1)
+    out.print(text)
+
+
+@app.command()
+def doctor() -> None:
+    """Check database, storage, model, ports, destinations and GPU; say what to do."""
+    from commands.doctor import examine, print_checks
+
+    if not print_checks(examine(_load()), out):
+        raise typer.Exit(1)
+
+
+@app.command()
+def config(
+    show_template: Annotated[
+        bool, typer.Option("--template", help="Print a commented hilum.toml instead.")
+    ] = False,
+) -> None:
+    """Print the settings in effect and where each comes from."""
+    if show_template:
+        print(template(), end="")
+        return
+    loaded = _load()
+    width = max(len(each.key) for each in loaded.effective())
+    for each in loaded.effective():
+        print(f"{each.key:<{width}}  {each.value}  ({each.origin})")
+
+
+@app.command()
+def demo(
+    films: Annotated[Path | None, typer.Option(help="Your own films instead of phantoms.")] = None,
+    once: Annotated[bool, typer.Option(help="End after the readings came back.")] = False,
+) -> None:
+    """Start everything with a small PACS beside it, send films, and show what comes back."""
+    from commands.demo import demo as run_demo
+
+    run_demo(_load().settings, _environment(), films, out, once=once)
+
+
+def main() -> None:
+    """Run the command line; what a person can mend is told in one sentence."""
+    from commands.errors import explain
+
+    try:
+        app()
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        _fail(sentence, 2)
+
+
+def _load() -> Loaded:
+    try:
+        return load(_Options.overrides, config=_Options.config)
+    except SettingsError as error:
+        _fail(str(error), 2)
+        raise
+
+
+def _peer(host: str, port: int | None, called: str | None, calling: str) -> Any:
+    from scp_service.store_scu import Peer
+
+    listener = _load().settings.listener
+    return Peer(host, port or listener.port, called or listener.ae_title, calling, 30)
+
+
+def _parse(assignment: str) -> tuple[str, Any]:
+    """Split KEY=VALUE; the value is read as TOML where it is TOML, else taken as text."""
+    key, equals, text = assignment.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"--set {assignment}: KEY=VALUE is needed")
+    try:
+        return key.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), text.strip()
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment for child processes: ours, with file and overrides passed on."""
+    environment = dict(os.environ)
+    if _Options.config is not None:
+        environment[CONFIG_VARIABLE] = str(_Options.config.absolute())
+    for key, value in _Options.overrides.items():
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        environment["HILUM_" + key.replace(".", "__").upper()] = text
+    return environment
+
+
+def _fail(sentence: str, code: int) -> None:
+    for line in sentence.splitlines():
+        err.print(f"hilum: {line}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -134,13 +134,16 @@ def record_failure(
     reason: str,
     at: datetime,
     now: datetime,
+    counts: bool = True,
 ) -> None:
     """Note a failed attempt; the next one comes at `at`. A new reason makes a new event.
+
+    An attempt that failed for the destination's sake, not for the object's, does not count.
 
     Raises:
         queue.LeaseLostError: the task was taken over; roll back.
     """
-    queue.retry_later(session, parcel.lease, at=at, error=reason)
+    queue.retry_later(session, parcel.lease, at=at, error=reason, counts=counts)
     delivery = session.get_one(Delivery, parcel.delivery_id)
     delivery.status = status
     if delivery.reason != reason:

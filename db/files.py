@@ -135,7 +135,7 @@ class Intake:
 def recover(store: FileStore, is_known: Callable[[str], bool]) -> int:
     """Settle what dead listeners left in `incoming/`; return how many films were dropped.
 
-    A film whose row was committed (`is_known` of its file name) stays; one that was never
+    A film whose row was committed (`is_known` of its relative path) stays; one that was never
     acknowledged is removed. Folders of living listeners are locked and left alone.
     """
     dropped = 0
@@ -144,8 +144,9 @@ def recover(store: FileStore, is_known: Callable[[str], bool]) -> int:
             if _is_alive(folder):
                 continue
             for partial in folder.glob("*.part"):
-                if not is_known(f"{partial.stem}.dcm"):
-                    for target in store.root.glob(f"films/*/*/*/{partial.stem}.dcm"):
+                targets = list(store.root.glob(f"films/*/*/*/{partial.stem}.dcm"))
+                if not any(is_known(str(target.relative_to(store.root))) for target in targets):
+                    for target in targets:
                         target.unlink()
                     dropped += 1
                 partial.unlink()

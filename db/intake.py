@@ -117,6 +117,7 @@ def record_film(session: Session, film: Film, now: datetime) -> Outcome:
             "Another image with the same SOP Instance UID and other content came first; "
             "this copy is kept and not analysed."
         )
+        instance.settled_at = now
         instance.current = current.study_id != study.id
     elif current is not None:
         current.current = False

@@ -211,6 +211,8 @@ class Instance(Base):
     called_ae: Mapped[str] = mapped_column(String(16))
     source_address: Mapped[str] = mapped_column(String(64))
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it was read, refused or quarantined: the time that reports carry."""
 
     study: Mapped[Study] = relationship(back_populates="instances")
     readings: Mapped[list[StoredReading]] = relationship(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, CursorResult, delete, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from db.dialects import insert_or_ignore
@@ -80,6 +80,22 @@ def enqueue(
         for subject_id in subject_ids
     ]
     session.execute(insert_or_ignore(session, Task), rows)
+
+
+def any_ready(session: Session, kind: TaskKind, *, now: datetime, lane: str = "") -> bool:
+    """Tell whether there is anything to claim, without taking a write lock."""
+    return bool(
+        session.scalar(
+            select(
+                exists().where(
+                    Task.kind == kind,
+                    Task.lane == lane,
+                    Task.state == TaskState.READY,
+                    Task.not_before <= now,
+                )
+            )
+        )
+    )
 
 
 def claim(
@@ -168,7 +184,9 @@ def give_back(session: Session, lease: Lease, *, now: datetime) -> None:
     )
 
 
-def retry_later(session: Session, lease: Lease, *, at: datetime, error: str) -> None:
+def retry_later(
+    session: Session, lease: Lease, *, at: datetime, error: str, counts: bool = True
+) -> None:
     """Return a task whose attempt failed; it may be leased again from `at` on.
 
     Raises:
@@ -178,7 +196,14 @@ def retry_later(session: Session, lease: Lease, *, at: datetime, error: str) -> 
         session.execute(
             update(Task)
             .where(*_ours(lease))
-            .values(state=TaskState.READY, owner=None, lease_until=None, not_before=at, error=error)
+            .values(
+                state=TaskState.READY,
+                owner=None,
+                lease_until=None,
+                not_before=at,
+                error=error,
+                attempts=Task.attempts - (0 if counts else 1),
+            )
             .execution_options(synchronize_session=False)
         )
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session
 
 from db import queue
@@ -121,30 +121,14 @@ def quarantine_image(session: Session, lease: queue.Lease, *, reason: str, now: 
 
 def close_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> int:
     """Make a report task for every open study that is quiet and whose images are all settled."""
-    unsettled = exists().where(
-        Instance.study_id == Study.id,
-        Instance.state == InstanceState.RECEIVED,
-    )
-    tasked = exists().where(
-        Task.kind == TaskKind.REPORT,
-        Task.subject_id == Study.id,
-        Task.state != TaskState.QUARANTINED,
-    )
-    due = list(
-        session.scalars(
-            select(Study.id)
-            .where(
-                Study.state == StudyState.OPEN,
-                Study.last_received_at <= now - timedelta(seconds=quiet_seconds),
-                ~unsettled,
-                ~tasked,
-            )
-            .order_by(Study.last_received_at)
-            .limit(1000)
-        )
-    )
+    due = list(session.scalars(_quiet(quiet_seconds, now).limit(1000)))
     queue.enqueue(session, TaskKind.REPORT, due, now=now)
     return len(due)
+
+
+def has_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> bool:
+    """Tell whether `close_quiet` has anything to do, without taking a write lock."""
+    return session.scalar(_quiet(quiet_seconds, now).limit(1)) is not None
 
 
 def material(session: Session, study_id: int) -> Material:
@@ -272,6 +256,20 @@ def fail_report(session: Session, lease: queue.Lease, *, reason: str, now: datet
     )
 
 
+def read_again(
+    session: Session, lease: queue.Lease, instance_ids: Sequence[int], *, reason: str, now: datetime
+) -> None:
+    """Put off a report until some of its images have been read anew.
+
+    Raises:
+        queue.LeaseLostError: the task was taken over; roll back.
+    """
+    queue.finish(session, lease)
+    for instance_id in instance_ids:
+        _reopen(session, session.get_one(Instance, instance_id), reason=reason, now=now)
+    queue.enqueue(session, TaskKind.READ, instance_ids, now=now)
+
+
 def retry(session: Session, study_id: int, *, now: datetime) -> int:
     """Try again what went wrong with a study; return how many things were put back to work.
 
@@ -292,17 +290,7 @@ def retry(session: Session, study_id: int, *, now: datetime) -> int:
         )
     ]
     for instance in again:
-        instance.state = InstanceState.RECEIVED
-        instance.refusal_code = instance.reason = None
-        record(
-            session,
-            Subject.INSTANCE,
-            instance.id,
-            InstanceState.RECEIVED,
-            study_id=study.id,
-            at=now,
-            reason="retried by hand",
-        )
+        _reopen(session, instance, reason="retried by hand", now=now)
     queue.renew(session, TaskKind.READ, [instance.id for instance in again], now=now)
     report_failed = study.state is StudyState.FAILED
     if again or report_failed:
@@ -319,6 +307,42 @@ def retry(session: Session, study_id: int, *, now: datetime) -> int:
     return len(again) + int(report_failed)
 
 
+def _quiet(quiet_seconds: float, now: datetime) -> Select[int]:
+    unsettled = exists().where(
+        Instance.study_id == Study.id,
+        Instance.state == InstanceState.RECEIVED,
+    )
+    tasked = exists().where(
+        Task.kind == TaskKind.REPORT,
+        Task.subject_id == Study.id,
+        Task.state != TaskState.QUARANTINED,
+    )
+    return (
+        select(Study.id)
+        .where(
+            Study.state == StudyState.OPEN,
+            Study.last_received_at <= now - timedelta(seconds=quiet_seconds),
+            ~unsettled,
+            ~tasked,
+        )
+        .order_by(Study.last_received_at)
+    )
+
+
+def _reopen(session: Session, instance: Instance, *, reason: str, now: datetime) -> None:
+    instance.state = InstanceState.RECEIVED
+    instance.refusal_code = instance.reason = instance.settled_at = None
+    record(
+        session,
+        Subject.INSTANCE,
+        instance.id,
+        InstanceState.RECEIVED,
+        study_id=instance.study_id,
+        at=now,
+        reason=reason,
+    )
+
+
 def _settle(
     session: Session,
     instance_id: int,
@@ -332,6 +356,7 @@ def _settle(
     instance.state = state
     instance.refusal_code = code
     instance.reason = reason
+    instance.settled_at = now
     record(
         session,
         Subject.INSTANCE,

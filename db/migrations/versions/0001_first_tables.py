@@ -174,6 +174,7 @@ def upgrade() -> None:
         sa.Column("called_ae", sa.String(length=16), nullable=False),
         sa.Column("source_address", sa.String(length=64), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["altered_from"],
             ["instance.id"],

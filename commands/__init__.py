@@ -1,0 +1,1 @@
+"""What each command does, as a person at a terminal sees it. The rooms below do the work."""

@@ -1,0 +1,204 @@
+"""`hilum doctor`: is everything that Hilum needs there, and if not, what is to be done?"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from commands.send import echo
+from db import history, migrations
+from db.files import FileStore
+from db.session import Database, journal_mode
+from inference.bundle import BundleError, load_bundle
+from inference.predict import Predictor
+from scp_service.store_scu import Peer
+from settings import Loaded, Settings, mask_url
+
+
+class Verdict(StrEnum):
+    """What a check found."""
+
+    GOOD = "ok"
+    NOTE = "note"
+    BAD = "BAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: what was found and, where it is bad, what to do."""
+
+    name: str
+    verdict: Verdict
+    text: str
+
+
+_STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "bold red"}
+
+
+def examine(loaded: Loaded) -> Iterator[Check]:
+    """Run every check, cheap ones first."""
+    settings = loaded.settings
+    file = loaded.config_file
+    yield Check("settings", Verdict.GOOD, f"from {file}" if file else "no file: defaults")
+    yield from _storage(settings)
+    yield from _database(settings)
+    yield from _listener(settings)
+    yield from _destinations(settings)
+    yield _gpu()
+    yield from _bundle(settings)
+
+
+def print_checks(checks: Iterator[Check], console: Console) -> bool:
+    """Print checks as they come; return whether none is bad."""
+    good = True
+    for check in checks:
+        good = good and check.verdict is not Verdict.BAD
+        style = _STYLES[check.verdict]
+        console.print(
+            f"[{style}]{check.verdict.value:>4}[/]  [bold]{check.name}[/]  {check.text}",
+            highlight=False,
+        )
+    return good
+
+
+def _storage(settings: Settings) -> Iterator[Check]:
+    store = FileStore(settings.data_path)
+    try:
+        store.prepare()
+        free = store.free_bytes()
+    except OSError as error:
+        yield Check(
+            "storage",
+            Verdict.BAD,
+            f"{store.root} cannot be used ({error.strerror}); set data_dir to a folder that this"
+            " user may write",
+        )
+        return
+    room = f"{store.root}, {free / 1e9:.1f} GB free"
+    if free < settings.listener.min_free_bytes:
+        limit = settings.listener.min_free_bytes / 1e9
+        yield Check(
+            "storage",
+            Verdict.BAD,
+            f"{room}: below listener.min_free_bytes ({limit:.1f} GB), so films are refused; make"
+            " room or lower the limit",
+        )
+    else:
+        yield Check("storage", Verdict.GOOD, room)
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    url = mask_url(settings.database)
+    database = Database(settings.database)
+    try:
+        migrations.upgrade(database, settings.data_path)
+        with database.read() as session:
+            counts = history.counts(session)
+    except (SQLAlchemyError, migrations.SchemaError, OSError) as error:
+        detail = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        yield Check("database", Verdict.BAD, f"{url}: {detail}; see database_url")
+        return
+    finally:
+        database.close()
+    mode = f", journal {journal_mode()}" if database.is_sqlite else ""
+    yield Check(
+        "database",
+        Verdict.GOOD,
+        f"{url}{mode}: {counts.studies} studies, {counts.live_tasks} tasks waiting,"
+        f" {counts.pending_deliveries} deliveries pending",
+    )
+    if counts.quarantined_tasks:
+        yield Check(
+            "quarantine",
+            Verdict.NOTE,
+            f"{counts.quarantined_tasks} tasks are set aside; `hilum history --state failed` and"
+            " `hilum show STUDY` tell why, `hilum retry STUDY` tries again",
+        )
+
+
+def _listener(settings: Settings) -> Iterator[Check]:
+    listener = settings.listener
+    ours = Peer("127.0.0.1", listener.port, listener.ae_title, listener.ae_title, 5)
+    problem = echo(ours)
+    if problem is None:
+        yield Check(
+            "listener", Verdict.GOOD, f"port {listener.port} answers as {listener.ae_title}"
+        )
+    elif _is_free(listener.host, listener.port):
+        yield Check(
+            "listener",
+            Verdict.NOTE,
+            f"port {listener.port} is free; `hilum serve` will listen on it",
+        )
+    else:
+        yield Check(
+            "listener",
+            Verdict.BAD,
+            f"port {listener.port} is in use or barred, and no Hilum that lets us in answers there"
+            f" ({problem}); choose another listener.port, or add this machine to peers",
+        )
+    if not settings.peers:
+        yield Check("peers", Verdict.NOTE, "none configured: anyone who reaches the port may send")
+
+
+def _destinations(settings: Settings) -> Iterator[Check]:
+    if not settings.destinations and not any(peer.return_results for peer in settings.peers):
+        yield Check(
+            "destinations",
+            Verdict.NOTE,
+            "none configured: results are kept and sent nowhere; add [[destinations]]",
+        )
+    for destination in settings.destinations:
+        route = settings.route(destination.name)
+        assert route is not None
+        peer = Peer(route.host, route.port, route.ae_title, route.calling_ae_title, 5)
+        problem = echo(peer)
+        where = f"{route.ae_title} at {route.host}:{route.port}"
+        yield Check(
+            f"destination {destination.name}",
+            Verdict.GOOD if problem is None else Verdict.BAD,
+            f"{where} answers" if problem is None else f"{where}: {problem}",
+        )
+
+
+def _gpu() -> Check:
+    devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
+    cores = len(os.sched_getaffinity(0))
+    text = (
+        f"{len(devices)} NVIDIA GPUs" if devices else f"no GPU: the network runs on {cores} cores"
+    )
+    return Check("hardware", Verdict.GOOD, text)
+
+
+def _bundle(settings: Settings) -> Iterator[Check]:
+    try:
+        bundle = load_bundle(settings.worker.bundle)
+        predictor = Predictor(
+            bundle, runtime=settings.worker.runtime, threads=settings.worker.threads
+        )
+    except BundleError as error:
+        yield Check("model", Verdict.BAD, str(error))
+        return
+    use = "; for evaluation only" if bundle.evaluation_only else ""
+    yield Check(
+        "model",
+        Verdict.GOOD,
+        f"{bundle.id} {bundle.version} on {predictor.runtime}, golden output met{use}",
+    )
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,161 @@
+"""`hilum history` and `hilum show`: lists of studies, and everything about one study."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.orm import Session
+
+from db import history
+from db.models import Instance, Study, columns_of
+
+_COLORS = {"opacity": "red", "abnormal": "yellow", "normal": "green", "failed": "magenta"}
+
+
+def rows(session: Session, wanted: history.Filter, limit: int) -> list[dict[str, Any]]:
+    """Return studies as plain dictionaries for tables, JSON and CSV."""
+    found = history.studies(session, wanted, limit=limit)
+    sent = history.deliveries(session, [study.id for study in found])
+    return [
+        {
+            "id": study.id,
+            "received": _iso(study.created_at),
+            "patient_id": study.patient_id,
+            "patient_name": study.patient_name,
+            "accession_number": study.accession_number,
+            "study_date": study.study_date,
+            "study_instance_uid": study.study_instance_uid,
+            "source": study.source_ae,
+            "state": study.state.value,
+            "revision": study.revision,
+            "finding": study.finding,
+            "probability": study.probability,
+            "sentence": study.sentence,
+            "bundle": study.bundle,
+            "reported": _iso(study.reported_at),
+            "deliveries": {
+                each.destination: f"{each.sent} sent, {each.pending} pending,"
+                f" {each.rejected} rejected"
+                for each in sent.get(study.id, [])
+            },
+        }
+        for study in found
+    ]
+
+
+def print_table(found: list[dict[str, Any]], console: Console) -> None:
+    """Print studies for people."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("id", "received", "patient", "accession", "from", "state", "finding", "", "sent"):
+        table.add_column(name, justify="right" if name in ("id", "") else "left")
+    for row in found:
+        table.add_row(
+            str(row["id"]),
+            (row["received"] or "")[:19].replace("T", " "),
+            Text(row["patient_id"] or row["patient_name"] or "-"),
+            Text(row["accession_number"] or "-"),
+            Text(row["source"]),
+            row["state"],
+            Text(row["finding"] or "-", style=_COLORS.get(row["finding"] or "", "")),
+            "" if row["probability"] is None else f"{row['probability']:.0%}",
+            "; ".join(f"{name}: {text}" for name, text in row["deliveries"].items()) or "-",
+        )
+    console.print(table if found else "No study fits.")
+
+
+def print_csv(found: list[dict[str, Any]]) -> None:
+    """Print studies as CSV with a header line."""
+    if not found:
+        return
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(found[0]))
+    writer.writeheader()
+    for row in found:
+        writer.writerow({**row, "deliveries": json.dumps(row["deliveries"])})
+
+
+def everything(session: Session, study: Study) -> dict[str, Any]:
+    """Return all that is known of a study as plain data."""
+    return {
+        **_plain(study),
+        "images": [
+            {**_plain(image), "readings": [_plain(each) for each in image.readings]}
+            for image in study.instances
+        ],
+        "reports": [
+            {
+                **_plain(report),
+                "results": [
+                    {**_plain(result), "deliveries": [_plain(each) for each in result.deliveries]}
+                    for result in report.results
+                ],
+            }
+            for report in study.reports
+        ],
+        "timeline": [_plain(event) for event in history.timeline(session, study.id)],
+    }
+
+
+def print_study(session: Session, study: Study, console: Console) -> None:
+    """Print all that is known of a study, for people."""
+    console.print(
+        Text.assemble(
+            ("Study ", "bold"),
+            (str(study.id), "bold"),
+            f"  patient {study.patient_id or '-'}  accession {study.accession_number or '-'}"
+            f"  from {study.source_ae}  {study.state.value}, revision {study.revision}",
+        )
+    )
+    if study.sentence:
+        console.print(Text(study.sentence, style=_COLORS.get(study.finding or "", "")))
+    for number, image in enumerate(study.instances, start=1):
+        console.print(
+            Text.assemble(("\nImage ", "bold"), (str(number), "bold"), f"  {_said(image)}")
+        )
+        for box in image.readings[-1].boxes if image.readings else []:
+            console.print(
+                f"  box at column {box['x']:.0f}, row {box['y']:.0f}, {box['width']:.0f} wide,"
+                f" {box['height']:.0f} high, score {box['score']:.0%}",
+                highlight=False,
+            )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("when", "what", "state", "why"):
+        table.add_column(name)
+    for event in history.timeline(session, study.id):
+        table.add_row(
+            f"{event.at:%Y-%m-%d %H:%M:%S.%f}"[:-3],
+            f"{event.subject.value} {event.subject_id}",
+            event.state,
+            Text(event.reason or ""),
+        )
+    console.print()
+    console.print(table)
+
+
+def _said(image: Instance) -> str:
+    if image.readings and image.state.value == "read":
+        said = image.readings[-1]
+        return (
+            f"pneumonia {said.pneumonia:.0%} (threshold {said.threshold:.0%});"
+            f" normal {said.p_normal:.0%}, not normal {said.p_not_normal:.0%},"
+            f" lung opacity {said.p_lung_opacity:.0%}; {said.bundle}"
+        )
+    flag = " (an altered copy)" if image.altered_from is not None else ""
+    return f"{image.state.value}{flag}: {image.reason or 'no reading yet'}"
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {
+        name: _iso(value) if isinstance(value, datetime) else value
+        for name, value in columns_of(row).items()
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,109 @@
+"""`hilum read`: films are read without network or database, one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from commands.send import files_below
+from inference.bundle import load_bundle
+from inference.isolation import ChildFailedError, IsolatedPool
+from inference.predict import Predictor, reading
+from inference.prepare import Limits, Prepared, prepare
+from inference.reading import Reading, Refusal, RefusalCode
+from settings import Settings
+
+
+def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
+    """Read films and yield one plain dictionary each, in order.
+
+    Raises:
+        BundleError: the model cannot be used.
+    """
+    bundle = load_bundle(settings.worker.bundle)
+    predictor = Predictor(bundle, runtime=settings.worker.runtime, threads=settings.worker.threads)
+    limits = Limits(settings.worker.max_pixels, settings.eligibility)
+    processes = settings.worker.decode_processes or min(8, len(os.sched_getaffinity(0)))
+    name = f"{bundle.id} {bundle.version}"
+    with IsolatedPool(
+        processes,
+        timeout_seconds=settings.worker.decode_timeout_seconds,
+        memory_bytes=settings.worker.decode_memory_bytes,
+    ) as pool:
+        for group in _batched(files_below(paths), settings.worker.batch_size):
+            futures = [pool.submit(prepare, path, predictor.input_size, limits) for path in group]
+            films = [_outcome(future) for future in futures]
+            ready = [film for film in films if isinstance(film, Prepared)]
+            raws = iter(
+                predictor.predict(np.stack([film.input for film in ready])) if ready else []
+            )
+            for path, film in zip(group, films, strict=True):
+                if isinstance(film, Refusal):
+                    yield _refused(path, film, name)
+                else:
+                    said = reading(next(raws), film.letterbox, film.rows, film.columns, bundle)
+                    yield _read(path, film.sop_instance_uid, said)
+
+
+def print_read(lines: Iterator[dict[str, Any]], console: Console, *, as_json: bool) -> bool:
+    """Print what was read; return whether every film was."""
+    complete = True
+    for line in lines:
+        complete = complete and line["eligible"]
+        if as_json:
+            print(json.dumps(line), flush=True)
+        elif line["eligible"]:
+            console.print(
+                f"{line['path']}: pneumonia {line['pneumonia']:.0%}, {len(line['boxes'])} boxes",
+                highlight=False,
+            )
+        else:
+            console.print(f"[yellow]{line['path']}: {line['reason']}[/]", highlight=False)
+    return complete
+
+
+def _outcome(future: Future[Prepared | Refusal]) -> Prepared | Refusal:
+    try:
+        return future.result()
+    except ChildFailedError as error:
+        return Refusal(RefusalCode.UNDECODABLE, str(error))
+
+
+def _refused(path: Path, refusal: Refusal, bundle: str) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "sop_instance_uid": None,
+        "eligible": False,
+        "reason": refusal.reason,
+        "probabilities": None,
+        "pneumonia": None,
+        "boxes": [],
+        "bundle": bundle,
+    }
+
+
+def _read(path: Path, sop_instance_uid: str, said: Reading) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "sop_instance_uid": sop_instance_uid,
+        "eligible": True,
+        "reason": None,
+        "probabilities": asdict(said.probabilities),
+        "pneumonia": said.pneumonia,
+        "boxes": [asdict(box) for box in said.boxes],
+        "bundle": said.bundle,
+    }
+
+
+def _batched(paths: Iterator[Path], size: int) -> Iterator[list[Path]]:
+    while group := list(islice(paths, size)):
+        yield group

@@ -1,0 +1,254 @@
+"""Delivery: every destination has a lane and a thread of its own; none waits for another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    SecondaryCaptureImageStorage,
+)
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import deliveries, queue
+from db.files import FileStore
+from db.keeper import LeaseKeeper
+from db.models import Task, TaskKind, TaskState
+from db.session import Database
+from scp_service.adapt import adapt, forms
+from scp_service.store_scu import Answer, Peer, PeerError, Sender, associated
+from settings import Route, Settings
+
+_log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_LANES_POLL_SECONDS = 2.0
+_LEASE_SECONDS = 60.0
+_MOST_REFUSALS = 5
+"""How often one object may be refused for a reason of its own before it is given up."""
+
+_REPORTS = tuple(
+    (str(sop_class), str(syntax))
+    for sop_class in (Comprehensive3DSRStorage, ComprehensiveSRStorage)
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+)
+_IMAGES = tuple(
+    (str(SecondaryCaptureImageStorage), str(syntax))
+    for syntax in (JPEGBaseline8Bit, ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+)
+
+
+def deliver_all(
+    settings: Settings, database: Database, store: FileStore, stop: threading.Event, owner: str
+) -> None:
+    """Run a lane for every destination that is configured or has work, until `stop` is set."""
+    keeper = LeaseKeeper(database, lease_seconds=_LEASE_SECONDS)
+    lanes: dict[str, threading.Thread] = {}
+    names = [destination.name for destination in settings.destinations]
+    while True:
+        for name in names:
+            if name not in lanes:
+                lane = Lane(name, settings, database, store, keeper, stop, owner)
+                lanes[name] = threading.Thread(target=lane.run, name=f"lane-{name}", daemon=True)
+                lanes[name].start()
+        if stop.wait(_LANES_POLL_SECONDS):
+            break
+        names = _lanes_with_work(database)
+    for thread in lanes.values():
+        thread.join()
+    keeper.close()
+
+
+class Lane:
+    """What goes to one destination, in order, over one association at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        database: Database,
+        store: FileStore,
+        keeper: LeaseKeeper,
+        stop: threading.Event,
+        owner: str,
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._database = database
+        self._store = store
+        self._keeper = keeper
+        self._stop = stop
+        self._owner = owner
+        self._backoff = queue.Backoff(
+            settings.delivery.backoff_seconds, settings.delivery.backoff_max_seconds
+        )
+        self._failures = 0
+
+    def run(self) -> None:
+        """Deliver until asked to stop; an unreachable peer or database only makes it wait."""
+        while not self._stop.is_set():
+            wait = _POLL_SECONDS
+            try:
+                parcels = self._claim()
+                if parcels:
+                    wait = self._send_all(parcels)
+            except SQLAlchemyError as error:
+                _log.error("Delivery waits: the database failed (%s).", type(error).__name__)
+                wait = self._settings.delivery.backoff_seconds
+            self._stop.wait(wait)
+
+    def _claim(self) -> list[deliveries.Parcel]:
+        with self._database.read() as session:
+            now = self._database.now(session)
+            if not queue.any_ready(session, TaskKind.DELIVER, now=now, lane=self._name):
+                return []
+        with self._database.write() as session:
+            leases = queue.claim(
+                session,
+                TaskKind.DELIVER,
+                owner=self._owner,
+                now=self._database.now(session),
+                lease_seconds=_LEASE_SECONDS,
+                limit=self._settings.delivery.batch_size,
+                lane=self._name,
+            )
+            parcels = deliveries.parcels(session, leases)
+        self._keeper.hold(leases)
+        return parcels
+
+    def _send_all(self, parcels: list[deliveries.Parcel]) -> float:
+        """Send over one association for as long as there is work; return how long to wait then."""
+        route = self._settings.route(self._name)
+        if route is None:
+            return self._put_off(parcels, "no destination of this name is configured any more")
+        try:
+            with associated(self._peer(route), [*_REPORTS, *_IMAGES]) as sender:
+                self._failures = 0
+                while parcels:
+                    self._send_batch(sender, parcels)
+                    parcels = [] if self._stop.is_set() else self._claim()
+        except PeerError as error:
+            return self._put_off(parcels, str(error))
+        return 0.0
+
+    def _send_batch(self, sender: Sender, parcels: list[deliveries.Parcel]) -> None:
+        """Send parcels and record what became of them; those left unsent stay in the list."""
+        answers: list[tuple[deliveries.Parcel, Answer, str | None]] = []
+        try:
+            while parcels and not self._stop.is_set():
+                answer, sent_as = self._send(sender, parcels[0])
+                answers.append((parcels.pop(0), answer, sent_as))
+        finally:
+            self._record(answers)
+        if self._stop.is_set():
+            self._give_back(parcels)
+            parcels.clear()
+
+    def _send(self, sender: Sender, parcel: deliveries.Parcel) -> tuple[Answer, str | None]:
+        for form in forms(parcel.sop_class_uid, parcel.transfer_syntax_uid):
+            if not sender.accepts(form.sop_class_uid, form.transfer_syntax_uid):
+                continue
+            path = self._store.path(parcel.path)
+            kept = (parcel.sop_class_uid, parcel.transfer_syntax_uid)
+            if (form.sop_class_uid, form.transfer_syntax_uid) == kept:
+                return sender.store(path), None
+            dataset = adapt(path.read_bytes(), form)
+            uid = str(dataset.SOPInstanceUID)
+            return sender.store(dataset), uid if uid != parcel.sop_instance_uid else None
+        return Answer(0x0122, "it accepts this SOP class in no form that we can send"), None
+
+    def _record(self, answers: Sequence[tuple[deliveries.Parcel, Answer, str | None]]) -> None:
+        if not answers:
+            return
+        with self._database.write() as session:
+            now = self._database.now(session)
+            for parcel, answer, sent_as in answers:
+                try:
+                    with session.begin_nested():
+                        if answer.stored:
+                            deliveries.record_sent(
+                                session, parcel, status=answer.status, sent_as=sent_as, now=now
+                            )
+                            continue
+                        reason = f"status {answer.status:04X}"
+                        reason += f": {answer.comment}" if answer.comment else ""
+                        if not answer.temporary and parcel.lease.attempts >= _MOST_REFUSALS:
+                            deliveries.record_rejected(
+                                session, parcel, status=answer.status, reason=reason, now=now
+                            )
+                        else:
+                            deliveries.record_failure(
+                                session,
+                                parcel,
+                                status=answer.status,
+                                reason=reason,
+                                at=now + self._backoff.delay(parcel.lease.attempts),
+                                now=now,
+                            )
+                except queue.LeaseLostError:
+                    _log.warning("An object was sent twice: its lease had been taken over.")
+        self._keeper.drop([parcel.lease for parcel, _, _ in answers])
+
+    def _put_off(self, parcels: Sequence[deliveries.Parcel], reason: str) -> float:
+        """Return what could not be sent and wait, the longer the more often this happens."""
+        self._failures += 1
+        delay = self._backoff.delay(self._failures)
+        _log.warning(
+            "Destination %s: %s; next attempt in %.0f s.", self._name, reason, delay.total_seconds()
+        )
+        with self._database.write() as session:
+            now = self._database.now(session)
+            for parcel in parcels:
+                try:
+                    with session.begin_nested():
+                        deliveries.record_failure(
+                            session,
+                            parcel,
+                            status=None,
+                            reason=reason,
+                            at=now + delay,
+                            now=now,
+                            counts=False,
+                        )
+                except queue.LeaseLostError:
+                    _log.warning("A delivery was taken over while its destination was called.")
+        self._keeper.drop([parcel.lease for parcel in parcels])
+        return delay.total_seconds()
+
+    def _give_back(self, parcels: Sequence[deliveries.Parcel]) -> None:
+        with self._database.write() as session:
+            now = self._database.now(session)
+            for parcel in parcels:
+                queue.give_back(session, parcel.lease, now=now)
+        self._keeper.drop([parcel.lease for parcel in parcels])
+
+    def _peer(self, route: Route) -> Peer:
+        return Peer(
+            route.host,
+            route.port,
+            route.ae_title,
+            route.calling_ae_title,
+            self._settings.delivery.timeout_seconds,
+        )
+
+
+def _lanes_with_work(database: Database) -> list[str]:
+    try:
+        with database.read() as session:
+            return list(
+                session.scalars(
+                    select(Task.lane)
+                    .where(Task.kind == TaskKind.DELIVER, Task.state == TaskState.READY)
+                    .distinct()
+                )
+            )
+    except SQLAlchemyError as error:
+        _log.error("Lanes cannot be listed: the database failed (%s).", type(error).__name__)
+        return []

@@ -1,0 +1,135 @@
+"""The Storage SCP: who may associate, what is accepted, and the server that runs it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from sqlalchemy import select
+
+from db.files import FileStore, Intake, recover
+from db.models import Instance
+from db.session import Database
+from scp_service.committer import Committer
+from scp_service.receive import Receiver, handle_store
+from scp_service.server import Server
+from settings import Settings
+
+_log = logging.getLogger(__name__)
+
+SOP_CLASSES = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+)
+VERIFICATION = "1.2.840.10008.1.1"
+_DRAIN_SECONDS = 10.0
+
+# A-ASSOCIATE-RJ: result, source, reason (PS3.8, 9.3.4)
+_CALLING_AE_NOT_RECOGNISED = (0x01, 0x01, 0x03)
+_TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
+
+
+@contextmanager
+def listening(settings: Settings, database: Database, store: FileStore) -> Iterator[Server]:
+    """Listen until the context ends; associations under way then get time to finish.
+
+    What a listener that was killed had not acknowledged is removed first.
+
+    Raises:
+        OSError: the port is taken or may not be used.
+    """
+    dropped = recover(store, lambda path: _is_known(database, path))
+    if dropped:
+        _log.warning("%d unacknowledged films of a listener that was killed were removed.", dropped)
+    if not settings.peers:
+        _log.warning("No peers are configured: ANYONE who reaches the port may send films.")
+
+    intake = Intake(store)
+    committer = Committer(database)
+    receiver = Receiver(store, intake, committer, settings.listener)
+    ae = _application_entity(settings)
+    server = ae.make_server(
+        (settings.listener.host, settings.listener.port),
+        evt_handlers=[
+            (evt.EVT_REQUESTED, _admit, [settings, store]),
+            (evt.EVT_C_STORE, handle_store, [receiver]),
+            (evt.EVT_C_ECHO, lambda _event: 0x0000),
+        ],
+        server_class=Server,
+    )
+    assert isinstance(server, Server)
+    thread = threading.Thread(target=server.serve_forever, name="accept", daemon=True)
+    thread.start()
+    _log.info("Listening on port %d as %s.", settings.listener.port, settings.listener.ae_title)
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        _drain(server)
+        server.server_close()
+        committer.close()
+        intake.close()
+
+
+def _application_entity(settings: Settings) -> AE:
+    listener = settings.listener
+    ae = AE(listener.ae_title)
+    ae.maximum_pdu_size = listener.max_pdu_bytes
+    ae.maximum_associations = listener.max_associations
+    ae.acse_timeout = listener.acse_timeout_seconds
+    ae.dimse_timeout = listener.dimse_timeout_seconds
+    ae.network_timeout = listener.network_timeout_seconds
+    ae.require_called_aet = not listener.any_called_ae_title
+    for sop_class in SOP_CLASSES:
+        ae.add_supported_context(sop_class, list(listener.transfer_syntaxes))
+    ae.add_supported_context(VERIFICATION)
+    return ae
+
+
+def _admit(event: Event, settings: Settings, store: FileStore) -> None:
+    """Reject an association that may not send, or that there is no room for."""
+    requestor = event.assoc.requestor
+    calling = requestor.primitive.calling_ae_title.strip() if requestor.primitive else ""
+    if settings.peers and settings.peer(calling, requestor.address) is None:
+        _log.warning("An association from %s was rejected: not a known peer.", requestor.address)
+        _reject(event, _CALLING_AE_NOT_RECOGNISED)
+    elif store.free_bytes() < settings.listener.min_free_bytes:
+        _log.error("Associations are refused: the data folder is almost full.")
+        _reject(event, _TEMPORARY_CONGESTION)
+
+
+def _reject(event: Event, reason: tuple[int, int, int]) -> None:
+    event.assoc.acse.send_reject(*reason)
+    event.assoc.kill()
+
+
+def _drain(server: Server) -> None:
+    """Give associations under way time to end, then abort them."""
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while server.active_associations and time.monotonic() < deadline:
+        for association in server.active_associations:
+            association.join(0.1)
+    for association in server.active_associations:
+        association.abort()
+
+
+def _is_known(database: Database, path: str) -> bool:
+    with database.read() as session:
+        return session.scalar(select(Instance.id).where(Instance.path == path)) is not None

@@ -1,0 +1,141 @@
+"""Jobs that happen by the clock: quiet studies, lost leases, retention, the files' digests.
+
+Every job is idempotent, so that it does no harm when two machines run it at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, timedelta
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import retention
+from db.events import record
+from db.files import FileStore
+from db.models import Instance, Report, Result, Subject
+from db.recovery import return_expired
+from db.session import Database
+from db.studies import close_quiet, has_quiet
+from settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 0.5
+_EXPIRED_SECONDS = 5
+
+
+class Jobs:
+    """The jobs, each of which may also be called by hand."""
+
+    def __init__(
+        self, settings: Settings, database: Database, store: FileStore, owner: str
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._store = store
+        self._owner = owner
+
+    def close_quiet_studies(self) -> None:
+        """Have every study reported that has been quiet long enough."""
+        quiet = self._settings.study_quiet_seconds
+        with self._database.read() as session:
+            now = self._database.now(session)
+            if not has_quiet(session, quiet_seconds=quiet, now=now):
+                return
+        with self._database.write() as session:
+            close_quiet(session, quiet_seconds=quiet, now=self._database.now(session))
+
+    def return_expired_leases(self) -> None:
+        """Give the tasks of lost workers to others."""
+        with self._database.write() as session:
+            returned = return_expired(
+                session,
+                owner=self._owner,
+                max_attempts=self._settings.worker.max_attempts,
+                now=self._database.now(session),
+            )
+        if returned:
+            _log.warning("%d tasks of lost workers were taken back.", returned)
+
+    def delete_expired_studies(self) -> None:
+        """Delete studies after their retention time: files first, so that none is left behind."""
+        days = self._settings.retention.days
+        if days == 0:
+            return
+        with self._database.read() as session:
+            before = self._database.now(session) - timedelta(days=days)
+            studies = retention.expired(session, before=before)
+        for study_id in studies:
+            with self._database.write() as session:
+                for path in retention.files_of(session, study_id):
+                    self._store.remove(path)
+                retention.forget(
+                    session,
+                    study_id,
+                    reason=f"retention: older than {days} days",
+                    now=self._database.now(session),
+                )
+        if studies:
+            _log.info("%d studies were deleted after %d days.", len(studies), days)
+
+    def check_files(self) -> int:
+        """Compare every stored file with its recorded digest; return how many do not fit."""
+        with self._database.read() as session:
+            films = list(
+                session.execute(select(Instance.path, Instance.file_sha256, Instance.study_id))
+            )
+            results = list(
+                session.execute(
+                    select(Result.path, Result.file_sha256, Report.study_id).join(Report)
+                )
+            )
+        damaged = [row for row in [*films, *results] if self._store.digest(row[0]) != row[1]]
+        if damaged:
+            _log.error("%d stored files are missing or differ from their digests.", len(damaged))
+            with self._database.write() as session:
+                for path, _, study_id in damaged:
+                    record(
+                        session,
+                        Subject.STUDY,
+                        study_id,
+                        "damaged",
+                        study_id=study_id,
+                        at=self._database.now(session),
+                        reason=f"the file {path} is missing or differs from its digest",
+                    )
+        return len(damaged)
+
+
+def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
+    """Run all jobs by the clock until `stop` is set."""
+    scheduler = BackgroundScheduler(
+        timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 60}
+    )
+    every = scheduler.add_job
+    every(_guarded(jobs.close_quiet_studies), "interval", seconds=_CLOSE_SECONDS)
+    every(_guarded(jobs.return_expired_leases), "interval", seconds=_EXPIRED_SECONDS)
+    every(_guarded(jobs.delete_expired_studies), "cron", minute=17)
+    hour = settings.retention.integrity_check_hour
+    every(_guarded(jobs.check_files), "cron", hour=hour, minute=0)
+    scheduler.start()
+    stop.wait()
+    scheduler.shutdown(wait=True)
+
+
+def _guarded(job: Callable[[], object]) -> Callable[[], None]:
+    """Let a job fail for once when the database does: it comes again by the clock."""
+
+    def run() -> None:
+        try:
+            job()
+        except SQLAlchemyError as error:
+            _log.error("A scheduled job failed: the database (%s).", type(error).__name__)
+        except OSError as error:
+            _log.error("A scheduled job failed: the data folder (%s).", error.strerror)
+
+    return run

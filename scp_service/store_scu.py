@@ -1,0 +1,140 @@
+"""C-STORE as a client: one association, stored files sent as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.events import Event
+
+from scp_service.server import set_options
+
+# Files are sent byte for byte: never parsed, never encoded anew.
+_config.STORE_SEND_CHUNKED_DATASET = True
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+class PeerError(Exception):
+    """A peer could not be reached, refused the association, or went away; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to call: address, its AE title and ours, and how long to wait for its answers."""
+
+    host: str
+    port: int
+    ae_title: str
+    calling_ae_title: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A C-STORE response: its status and the peer's comment, if it made one."""
+
+    status: int
+    comment: str
+
+    @property
+    def stored(self) -> bool:
+        """Whether the peer keeps the object: success, or a warning (PS3.4 B.2.3)."""
+        return self.status == 0x0000 or self.status >> 12 == 0xB
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the peer lacks resources, so that the same object may pass later."""
+        return self.status >> 8 == 0xA7
+
+
+class Sender:
+    """An established association."""
+
+    def __init__(self, association: Association) -> None:
+        self._association = association
+        self._accepted = {
+            (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+            for context in association.accepted_contexts
+        }
+        self._message_id = 0
+
+    def accepts(self, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
+        """Tell whether the peer takes this SOP class in this transfer syntax."""
+        return (sop_class_uid, transfer_syntax_uid) in self._accepted
+
+    def store(self, film: Path | Dataset) -> Answer:
+        """Send one file as it is, or one data set.
+
+        Raises:
+            PeerError: the peer went away or did not answer in time.
+        """
+        self._message_id = self._message_id % 0xFFFF + 1
+        try:
+            response = self._association.send_c_store(film, msg_id=self._message_id)
+        except RuntimeError:
+            raise PeerError("the association ended") from None
+        return Answer(_status(response), str(response.get("ErrorComment", "") or ""))
+
+    def echo(self) -> int:
+        """Send a C-ECHO and return its status.
+
+        Raises:
+            PeerError: the peer went away or did not answer in time.
+        """
+        return _status(self._association.send_c_echo())
+
+
+@contextmanager
+def associated(peer: Peer, contexts: Sequence[tuple[str, str]]) -> Iterator[Sender]:
+    """Associate with a peer for (SOP class, transfer syntax) pairs, at most 128.
+
+    Raises:
+        PeerError: it cannot be reached, or it rejects the association.
+    """
+    ae = AE(peer.calling_ae_title)
+    ae.connection_timeout = ae.acse_timeout = peer.timeout_seconds
+    ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
+    for sop_class, syntax in contexts:
+        ae.add_requested_context(sop_class, syntax)
+    association = ae.associate(
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        evt_handlers=[(evt.EVT_CONN_OPEN, _on_open)],
+    )
+    if not association.is_established:
+        raise PeerError(_why_not(association))
+    try:
+        yield Sender(association)
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _on_open(event: Event) -> None:
+    connection = event.assoc.dul.socket.socket if event.assoc.dul.socket else None
+    if connection is not None:
+        set_options(connection)
+
+
+def _why_not(association: Association) -> str:
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        reason = answer.reason_str if answer is not None else "no reason given"
+        kind = answer.result_str.lower() if answer is not None else "rejected"
+        return f"it rejected the association ({kind}: {reason})"
+    if association.is_aborted:
+        return "it cannot be reached, or it aborted the association"
+    return "it accepted none of the presentation contexts"
+
+
+def _status(response: Dataset) -> int:
+    if "Status" not in response:
+        raise PeerError("it aborted the association or did not answer in time")
+    return int(response.Status)

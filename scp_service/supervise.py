@@ -1,0 +1,82 @@
+"""The process that runs all roles as children, restarts what dies, and stops them cleanly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+_log = logging.getLogger(__name__)
+
+SUPERVISOR_VARIABLE = "HILUM_SUPERVISOR"
+ROLES = ("listen", "work", "deliver", "schedule")
+
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 20.0
+_HEALTHY_SECONDS = 10.0
+_LONGEST_WAIT_SECONDS = 30.0
+
+
+class Child:
+    """One role's process, and when it may be started again after it died."""
+
+    def __init__(self, role: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.role = role
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._failures = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._started = time.monotonic()
+        self.process = subprocess.Popen(self._command, env=self._environment)
+        _log.info("Started %s (process %d).", self.role, self.process.pid)
+
+    def look_after(self) -> None:
+        """Start the process again if it died: at once, and slower the more often it dies early."""
+        code = self.process.poll()
+        if code is None:
+            return
+        lived = time.monotonic() - self._started
+        if lived >= _HEALTHY_SECONDS:
+            self._failures = 0
+        wait = 0.0 if self._failures == 0 else min(2.0**self._failures / 2, _LONGEST_WAIT_SECONDS)
+        if lived < wait:
+            return
+        self._failures += 1
+        _log.error("%s ended by itself (%s); starting it again.", self.role, _explain(code))
+        self._start()
+
+
+def supervise(roles: Sequence[str], environment: Mapping[str, str], stop: threading.Event) -> None:
+    """Run the roles as child processes until `stop` is set, then end them all.
+
+    The children get SIGTERM and 20 seconds to hand back what they work on. If this process is
+    killed, they end by themselves (`die_with_supervisor`).
+    """
+    environment = {**environment, SUPERVISOR_VARIABLE: str(os.getpid())}
+    command = [sys.executable, "-m", "hilum"]
+    children = [Child(role, [*command, role], environment) for role in roles]
+    while not stop.wait(_POLL_SECONDS):
+        for child in children:
+            child.look_after()
+    for child in children:
+        if child.process.poll() is None:
+            child.process.terminate()
+    deadline = time.monotonic() + _STOP_SECONDS
+    for child in children:
+        try:
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _log.error("%s did not stop in time and was killed.", child.role)
+            child.process.kill()
+            child.process.wait()
+
+
+def _explain(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
