@@ -28,6 +28,6 @@ VOLUME /var/lib/hilum
 EXPOSE 11112
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 \
-    CMD ["hilum", "echo", "127.0.0.1", "11112"]
+    CMD ["hilum", "echo"]
 ENTRYPOINT ["hilum"]
 CMD ["serve"]

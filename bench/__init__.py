@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a Markdown table beside a peer or a limit of the same run."""
