@@ -265,7 +265,7 @@ def demo(
     """Start everything with a small PACS beside it, send films, and show what comes back."""
     from commands.demo import demo as run_demo
 
-    run_demo(_load().settings, _environment(), films, out, once=once)
+    run_demo(_load(), _environment(), films, out, once=once)
 
 
 def main() -> None:

@@ -11,10 +11,11 @@ def explain(error: Exception) -> str | None:
     """Return what to tell a person, or None where the error is a fault of the program."""
     from sqlalchemy.exc import OperationalError
 
+    from commands.problem import ProblemError
     from db.migrations import SchemaError
     from scp_service.store_scu import PeerError
 
-    if isinstance(error, SettingsError | SchemaError):
+    if isinstance(error, SettingsError | SchemaError | ProblemError):
         return str(error)
     if isinstance(error, PeerError):
         return f"the peer cannot be used: {error}"

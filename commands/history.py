@@ -124,17 +124,22 @@ def print_study(session: Session, study: Study, console: Console) -> None:
                 f" {box['height']:.0f} high, score {box['score']:.0%}",
                 highlight=False,
             )
+    console.print()
+    print_timeline(session, study.id, console)
+
+
+def print_timeline(session: Session, study_id: int, console: Console) -> None:
+    """Print every event of a study."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("when", "what", "state", "why"):
         table.add_column(name)
-    for event in history.timeline(session, study.id):
+    for event in history.timeline(session, study_id):
         table.add_row(
             f"{event.at:%Y-%m-%d %H:%M:%S.%f}"[:-3],
             f"{event.subject.value} {event.subject_id}",
             event.state,
             Text(event.reason or ""),
         )
-    console.print()
     console.print(table)
 
 
