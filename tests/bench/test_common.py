@@ -26,6 +26,7 @@ def films(tmp_path: Path) -> list[Path]:
         dataset.StudyInstanceUID = generate_uid()
         dataset.SeriesInstanceUID = generate_uid()
         dataset.PatientID = name
+        dataset.BitsAllocated = 8
         dataset.PixelData = bytes(range(16))
         dataset.save_as(folder / f"{name}.dcm", enforce_file_format=True)
     return find_films(tmp_path / "films")
