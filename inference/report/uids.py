@@ -31,7 +31,7 @@ class Namer:
         return self._name(f"{kind}.series")
 
     def instance(self, kind: str, source: str = "") -> str:
-        """SOP Instance UID of the result of `kind`, made of the image `source` where it is of one."""
+        """SOP Instance UID of the result of `kind`, of the image `source` where it is of one."""
         return self._name(kind, source)
 
     def tracking(self, source: str, number: int) -> str:
@@ -50,7 +50,7 @@ class Namer:
 
 
 def make_uid(kind: str, *parts: str) -> str:
-    """`2.25.` and a UUIDv5 as a decimal number (PS3.5 B.2) of the schema version, kind and parts."""
+    """`2.25.` and a UUIDv5 (PS3.5 B.2) of the schema version, `kind` and `parts`."""
     return _uid((str(SCHEMA_VERSION), kind, *parts))
 
 

@@ -6,19 +6,18 @@ import unicodedata
 from collections.abc import Sequence
 
 from inference.reading import Device, Finding, Reading, Refusal
+from inference.report.study import Study
 
 NOT_VERIFIED = "not verified by a physician"
 EVALUATION_ONLY = "for evaluation, not for clinical use"
 
 
-def sentence(
-    finding: Finding, readings: Sequence[Reading], refusals: Sequence[Refusal], device: Device
-) -> str:
+def sentence(study: Study, device: Device) -> str:
     """Return the one sentence that a worklist shows of a study. It ends with NOT_VERIFIED."""
-    parts = [_statement(finding, readings, refusals)]
-    if readings and refusals:
-        parts.append(not_analysed(readings, refusals))
-    parts.append(algorithm(device, readings))
+    parts = [_statement(study.finding, study.readings, study.refusals)]
+    if study.readings and study.refusals:
+        parts.append(f"{completion(study)} ({_reasons(study.refusals)})")
+    parts.append(algorithm(device, study.readings))
     if device.evaluation_only:
         parts.append(EVALUATION_ONLY)
     parts.append(NOT_VERIFIED)
@@ -40,11 +39,19 @@ def algorithm(device: Device, readings: Sequence[Reading]) -> str:
     return f"{name}, threshold {threshold}"
 
 
-def not_analysed(readings: Sequence[Reading], refusals: Sequence[Refusal]) -> str:
-    """Return how many images were not analysed, and why."""
-    total = len(readings) + len(refusals)
-    verb = "was" if len(refusals) == 1 else "were"
-    return f"{len(refusals)} of {total} images {verb} not analysed ({_reasons(refusals)})"
+def completion(study: Study) -> str:
+    """Return how many images were not analysed, in at most 64 characters."""
+    total = len(study.readings) + len(study.refusals)
+    if not study.readings:
+        return "no image could be analysed"
+    verb = "was" if len(study.refusals) == 1 else "were"
+    return f"{len(study.refusals)} of {total} images {verb} not analysed"
+
+
+def series_description(kind: str, device: Device) -> str:
+    """Return the description of a series of results, in at most 64 characters."""
+    ending = f" {kind}, {NOT_VERIFIED}"
+    return ascii_text(device.manufacturer)[: 64 - len(ending)] + ending
 
 
 def percent(probability: float) -> str:

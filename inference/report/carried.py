@@ -1,0 +1,210 @@
+"""What a result carries over from its film: patient and study (PS3.3 C.7.1 and C.7.2).
+
+Valid values are carried byte by byte; an invalid one is left out or, where the attribute must be
+there, empty. It is not mended: a PACS that finds another value than the film's takes the result for
+another study's. What identifies patient and study comes back as it came, valid or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydicom.datadict import dictionary_VM, dictionary_VR
+from pydicom.dataset import Dataset
+
+from inference.report import explicit, stored
+from inference.report.values import TEXT_VRS, is_valid
+
+Charset = tuple[str, ...]
+
+
+def carried(source: Dataset, charset: Charset) -> dict[int, tuple[str, bytes]]:
+    """Return tag -> (VR, encoded value) of what a result of the film `source` carries.
+
+    The Study Instance UID and the Specific Character Set are not among them.
+    """
+    elements: dict[int, tuple[str, bytes]] = {}
+    for attribute in ATTRIBUTES:
+        value = stored.value(source, attribute.keyword)
+        if value and not attribute.identity and not _fits(attribute, value, charset):
+            value = b""
+        if value or attribute.required:
+            elements[attribute.tag] = (attribute.vr, value)
+    for keyword, encode in _SEQUENCES.items():
+        items = sequence_items(source, keyword, encode, charset)
+        if items:
+            elements[stored.tag(keyword)] = explicit.sequence(items)
+    _drop_unexplained_deidentification(elements)
+    return elements
+
+
+def texts(source: Dataset) -> Iterator[bytes]:
+    """Yield every value that is written in the character set of `source` and may be carried."""
+    for attribute in ATTRIBUTES:
+        if attribute.vr in TEXT_VRS:
+            yield stored.value(source, attribute.keyword)
+    for keyword in _SEQUENCES:
+        for item in stored.items(source, keyword):
+            for nested in _NESTED_TEXTS:
+                yield stored.value(item, nested)
+
+
+def code_items(source: Dataset, keyword: str, charset: Charset) -> list[bytes]:
+    """Return the complete codes of a code sequence, each as an encoded item (PS3.3 8.8)."""
+    return sequence_items(source, keyword, _code, charset)
+
+
+def sequence_items(
+    source: Dataset, keyword: str, encode: ItemEncoder, charset: Charset
+) -> list[bytes]:
+    """Return those items of a sequence that hold what they must, encoded by `encode`."""
+    encoded = [encode(item, charset) for item in stored.items(source, keyword)]
+    return [item for item in encoded if item is not None]
+
+
+def _code(item: Dataset, charset: Charset) -> bytes | None:
+    meaning = _part(item, "CodeMeaning", charset)
+    scheme = _part(item, "CodingSchemeDesignator", charset)
+    for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue"):
+        value = _part(item, keyword, charset)
+        if value and meaning and (scheme or keyword == "URNCodeValue"):
+            return explicit.item({**value, **scheme, **meaning})
+    return None
+
+
+def _issuer(item: Dataset, charset: Charset) -> bytes | None:
+    """Encode a Hierarchic Designator (PS3.3 10.14)."""
+    local = _part(item, "LocalNamespaceEntityID", charset)
+    universal = _part(item, "UniversalEntityID", charset)
+    kind = _part(item, "UniversalEntityIDType", charset)
+    if not universal or not kind:
+        universal = kind = {}
+    return explicit.item({**local, **universal, **kind}) if local or universal else None
+
+
+def _other_id(item: Dataset, charset: Charset) -> bytes | None:
+    """Encode another identifier of the patient (PS3.3 C.7.1.1)."""
+    number = _part(item, "PatientID", charset)
+    issuer = _part(item, "IssuerOfPatientID", charset)
+    kind = _part(item, "TypeOfPatientID", charset)
+    return explicit.item({**number, **issuer, **kind}) if number and kind else None
+
+
+def _part(item: Dataset, keyword: str, charset: Charset) -> dict[int, tuple[str, bytes]]:
+    tag = stored.tag(keyword)
+    vr = dictionary_VR(tag)
+    value = stored.value(item, keyword)
+    return {tag: (vr, value)} if value and is_valid(vr, False, value, charset) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Attribute:
+    """An attribute that is carried; `required` ones (Type 2) are there even without a value."""
+
+    keyword: str
+    tag: int
+    vr: str
+    multiple: bool
+    required: bool
+    identity: bool
+
+
+def _fits(attribute: _Attribute, value: bytes, charset: Charset) -> bool:
+    allowed = _ENUMERATED.get(attribute.keyword)
+    if allowed is not None:
+        return value in allowed
+    return is_valid(attribute.vr, attribute.multiple, value, charset)
+
+
+def _drop_unexplained_deidentification(elements: dict[int, tuple[str, bytes]]) -> None:
+    """Who says that the identity was removed must say how (Type 1C), and the other way round."""
+    removed = stored.tag("PatientIdentityRemoved")
+    methods = [stored.tag(f"DeidentificationMethod{end}") for end in ("", "CodeSequence")]
+    if elements.get(removed) != ("CS", b"YES") or not any(tag in elements for tag in methods):
+        for tag in (removed, *methods):
+            elements.pop(tag, None)
+
+
+ItemEncoder = Callable[[Dataset, Charset], bytes | None]
+
+_REQUIRED = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyID",
+)
+_OPTIONAL = (
+    "IssuerOfPatientID",
+    "PatientBirthTime",
+    "OtherPatientNames",
+    "PatientComments",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "StudyDescription",
+    "ConsultingPhysicianName",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "RequestingService",
+    "AdmittingDiagnosesDescription",
+    "PatientAge",
+    "PatientSize",
+    "PatientBodyMassIndex",
+    "PatientWeight",
+    "MedicalAlerts",
+    "Allergies",
+    "Occupation",
+    "SmokingStatus",
+    "AdditionalPatientHistory",
+    "LastMenstrualDate",
+    "ReasonForVisit",
+    "AdmissionID",
+    "ServiceEpisodeID",
+    "ServiceEpisodeDescription",
+    "PatientState",
+)
+_IDENTITY = frozenset({"PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber"})
+_ENUMERATED = {
+    "PatientSex": (b"M", b"F", b"O"),
+    "PatientIdentityRemoved": (b"YES", b"NO"),
+    "SmokingStatus": (b"YES", b"NO", b"UNKNOWN"),
+}
+_SEQUENCES: dict[str, ItemEncoder] = {
+    "IssuerOfAccessionNumberSequence": _issuer,
+    "OtherPatientIDsSequence": _other_id,
+    "ProcedureCodeSequence": _code,
+    "ReasonForPerformedProcedureCodeSequence": _code,
+    "RequestingServiceCodeSequence": _code,
+    "AdmittingDiagnosesCodeSequence": _code,
+    "ReasonForVisitCodeSequence": _code,
+    "DeidentificationMethodCodeSequence": _code,
+}
+_NESTED_TEXTS = (
+    "CodeMeaning",
+    "CodeValue",
+    "CodingSchemeDesignator",
+    "LongCodeValue",
+    "LocalNamespaceEntityID",
+    "UniversalEntityID",
+    "PatientID",
+    "IssuerOfPatientID",
+)
+
+ATTRIBUTES = tuple(
+    _Attribute(
+        keyword=keyword,
+        tag=stored.tag(keyword),
+        vr=dictionary_VR(stored.tag(keyword)),
+        multiple=dictionary_VM(stored.tag(keyword)) != "1",
+        required=keyword in _REQUIRED,
+        identity=keyword in _IDENTITY,
+    )
+    for keyword in (*_REQUIRED, *_OPTIONAL)
+)
+KEYWORDS = (*_REQUIRED, *_OPTIONAL, *_SEQUENCES)
+"""What must be read of a film for `carried`."""

@@ -1,0 +1,87 @@
+"""What goes into a report and what comes out: plain data that travels between processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from inference.reading import Device, Finding, Reading, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """A stored film and what became of it: a reading or a refusal, exactly one of the two."""
+
+    path: Path
+    reading: Reading | None
+    refusal: Refusal | None
+
+    def __post_init__(self) -> None:
+        """Refuse both and neither."""
+        if (self.reading is None) == (self.refusal is None):
+            raise ValueError("an ImageResult has either a reading or a refusal")
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The report that this one revises."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyJob:
+    """All that a report is made of.
+
+    `recorded_at` is aware and stands in every date and time of the results; `revision` counts from
+    1; `sc_max_side` is the longest side of an overlay in pixels (0: the film's own size) and
+    `jpeg_quality` its JPEG quality; films with more than `max_pixels` pixels are not decoded.
+    """
+
+    images: tuple[ImageResult, ...]
+    device: Device
+    recorded_at: datetime
+    revision: int
+    predecessor: Predecessor | None
+    sc_max_side: int
+    jpeg_quality: int
+    max_pixels: int
+
+    def __post_init__(self) -> None:
+        """Refuse a time without a zone and a revision before the first."""
+        if self.recorded_at.tzinfo is None:
+            raise ValueError("recorded_at needs a time zone")
+        if self.revision < 1:
+            raise ValueError("revision counts from 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """One object to send: a complete DICOM file. `source_sop_instance_uid` is an overlay's film."""
+
+    kind: Literal["sr", "sc"]
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    data: bytes
+    source_sop_instance_uid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """What is reported of a study, and the objects that say it.
+
+    `probability` is the highest probability of pneumonia of its images, None where none was read.
+    """
+
+    finding: Finding
+    probability: float | None
+    sentence: str
+    sr: ResultObject
+    overlays: tuple[ResultObject, ...]
