@@ -106,7 +106,7 @@ _OTHER_WORDS = _stems(
     "foot feet toe toes tibia* fibul* femur* femor* hip hips pelvi* abdom* skull* head face "
     "facial jaw* mandib* maxill* teeth tooth dental dent panoram* orthopan* opg sinus* spine "
     "spinal cspine lspine tspine sspine cervical lumb* sacr* coccy* breast* mammo* extremit* "
-    "leg legs arm arms clavic* scapul* neck kub rib ribs heel calcan* nasal orbit* wholebody "
+    "leg legs arm clavic* scapul* neck kub rib ribs heel calcan* nasal orbit* wholebody "
     "swallow* esophag* oesophag* colon enema urogra* bladder* kidney* "
     "becken* schadel* kopf knie* hufte* fuss* handgelenk* ellenbogen* schulter* wirbel* lws hws "
     "bws unterschenkel* oberschenkel* unterarm* oberarm* rippe* "
@@ -115,11 +115,11 @@ _OTHER_WORDS = _stems(
     "polso* gomito* spalla* ginocchi* caviglia* piede* bacino* anca* cranio* colonna* rachide* "
     "mao punho* cotovelo* ombro* joelho* tornozelo* quadril* coluna* bacia* "
     "pols* elleboog* bekken* heup* voet* schedel* wervel* enkel* "
-    "reka reki dlon* nadgarst* lokiec* kolan* stop* miednic* biodr* czaszk* kregoslup* "
+    "reka reki dlon* nadgarst* lokiec* kolan* stopa stopy miednic* biodr* czaszk* kregoslup* "
     "кист* локо* локт* плеч* колен* стоп* таз* череп* позвон* брюшн* живот* шейн* пояснич* "
     "кисть"
 )
-_ANIMALS = ("canine", "feline", "equine", "canis", "felis", "equus", "dog", "cat", "veterinary")
+_ANIMALS = ("canine", "feline", "equine", "canis", "felis", "equus", "dog", "veterinary")
 
 _VIEWS: tuple[tuple[View, tuple[str, ...], tuple[str, ...]], ...] = (
     (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +55,7 @@ def read_header(path: Path) -> Dataset:
     off, or whose header is larger or more deeply nested than any honest one.
     """
     with _parsing(), path.open("rb") as file:
-        return _read(file, inflated_max_bytes=HEADER_MAX_BYTES).header
+        return _read(file, inflated_max_bytes=HEADER_MAX_BYTES + 1).header
 
 
 def decode(path: Path, *, max_pixels: int) -> tuple[Dataset, NDArray[Any]]:
@@ -85,13 +84,9 @@ class _Film(NamedTuple):
 
 @contextmanager
 def _parsing() -> Iterator[None]:
-    """Turn what parsers raise on broken input into a RefusedError, and keep them quiet.
-
-    pydicom warns with the values it does not like; those are patient data.
-    """
+    """Turn what parsers raise on broken input into a RefusedError, and keep them quiet."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with elements.quiet():
             yield
     except RefusedError:
         raise
@@ -103,9 +98,9 @@ def _parsing() -> Iterator[None]:
         raise RefusedError(
             RefusalCode.UNDECODABLE, "Reading the file needs more memory than is allowed."
         ) from None
-    except FileNotFoundError:
-        raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault, not the file's
         raise RefusedError(
             RefusalCode.UNDECODABLE, f"The file is damaged: its parser says {type(error).__name__}."
         ) from error
@@ -205,10 +200,12 @@ class _Guard:
             return True
         self._elements += 1
         here = self._source.tell()
-        size = 0 if length == _UNDEFINED_LENGTH else length
-        if self._elements > HEADER_MAX_ELEMENTS or here + size - self._start > HEADER_MAX_BYTES:
+        here += 0 if length == _UNDEFINED_LENGTH else length
+        if self._elements > HEADER_MAX_ELEMENTS or self._start + HEADER_MAX_BYTES < min(
+            here, self._end
+        ):
             raise RefusedError(RefusalCode.UNDECODABLE, "The header is too large to be read.")
-        if here + size > self._end:
+        if here > self._end:
             raise RefusedError(RefusalCode.UNDECODABLE, "The file is cut off inside its header.")
         return False
 
@@ -268,6 +265,7 @@ def _read_pixel_data(film: _Film) -> Dataset:
     image.file_meta = film.header.file_meta
     image.set_original_encoding(film.syntax.is_implicit_VR, film.syntax.is_little_endian)
     image[_PIXEL_DATA] = pixels[_PIXEL_DATA]
+    image.NumberOfFrames = 1
     if "SamplesPerPixel" not in image:
         image.SamplesPerPixel = 1
     if "PixelRepresentation" not in image:
@@ -356,7 +354,15 @@ def _values(film: _Film, image: Dataset) -> NDArray[Any]:
     in_cells = not film.syntax.is_compressed or film.syntax == RLELossless
     if in_cells and raised:
         options["correct_unused_bits"] = False
-    values, _ = get_decoder(film.syntax).as_array(image, index=0, **options)
+    try:
+        values, _ = get_decoder(film.syntax).as_array(image, index=0, **options)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        message = " ".join(str(error).split())[:200]
+        raise RefusedError(
+            RefusalCode.UNDECODABLE, f"The pixel data cannot be decoded: {message}"
+        ) from error
     if in_cells and raised and high_bit is not None:
         values = _from_high_bit(values, allocated - 1 - high_bit, allocated - stored)
     if not values.dtype.isnative:

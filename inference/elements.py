@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -54,12 +56,19 @@ def items(header: Dataset, keyword: str) -> list[Dataset]:
     return list(value) if isinstance(value, Sequence) else []
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's warnings and log to itself: they quote values, which are patient data."""
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _value(header: Dataset, keyword: str) -> object:
-    # Elements are converted when they are first looked at, and a broken one may raise anything;
-    # pydicom's warnings quote values, which are patient data.
+    # Elements are converted when they are first looked at, and a broken one may raise anything.
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             value: object = header.get(keyword)
     except Exception:
         return None

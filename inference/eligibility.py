@@ -38,18 +38,28 @@ MAX_ASPECT = 3.0
 _CHEST_CODES = {"51185008", "816094009", "43799004", "39607008", "T-D3000", "T-D3200", "T-28000"}
 # ViewCodeSequence, PS3.16 CID 4010.
 _FRONTAL_CODES = {"399348003", "272479007", "399033003", "R-10206", "R-40888", "R-10214", "R-10202"}
-_CR_LATERALS = {"LL", "RL"}  # View Position (PS3.3 C.8.1.1): the terms that are no words
-_SILENT_BODY_PARTS = {
-    "",
-    "OTHER",
-    "UNKNOWN",
-    "UNDEFINED",
-    "NONE",
-    "NA",
-    "N/A",
-    "DEFAULT",
-    "GENERAL",
+_VIEW_NAMES = {
+    View.LATERAL: "a lateral view",
+    View.OBLIQUE: "an oblique view",
+    View.OTHER: "not a frontal view",
 }
+_CR_LATERALS = {"LL", "RL"}  # View Position (PS3.3 C.8.1.1): the terms that are no words
+_SILENT_BODY_PARTS = frozenset(
+    "|OTHER|UNKNOWN|UNDEFINED|UNSPECIFIED|NONE|ANY|NA|N/A|DEFAULT|GENERAL|XRAY|X-RAY".split("|")
+)
+_PARTICULAR_DESCRIPTIONS = (
+    "SeriesDescription",
+    "ProtocolName",
+    "AcquisitionDeviceProcessingDescription",
+    "BodyPartExamined",
+)
+"""What describes the film itself, the most particular first."""
+_GENERAL_DESCRIPTIONS = (
+    "PerformedProcedureStepDescription",
+    "StudyDescription",
+    "RequestedProcedureDescription",
+)
+"""What describes all films of a study together."""
 _HUMAN_CODES = {"L-85B00", "337915000", "447612001"}
 
 
@@ -92,8 +102,7 @@ def _check_object(header: Dataset) -> Refusal | None:
             RefusalCode.UNSUPPORTED,
             "The object is not a radiograph (CR, DX or secondary capture).",
         )
-    frames = elements.text(header, "NumberOfFrames")
-    if frames and elements.integer(header, "NumberOfFrames") != 1:
+    if (elements.integer(header, "NumberOfFrames") or 1) != 1:
         return Refusal(RefusalCode.FRAMES, "The image has more than one frame.")
     samples = elements.integer(header, "SamplesPerPixel") or 1
     if samples not in (1, 3) or (samples == 3 and sop_class in _RADIOGRAPHS):
@@ -119,14 +128,7 @@ def _check_modality(header: Dataset, limits: Eligibility) -> Refusal | None:
 def _check_body_part(header: Dataset) -> Refusal | None:
     descriptions = [
         part_of(elements.text(header, keyword))
-        for keyword in (
-            "SeriesDescription",
-            "ProtocolName",
-            "AcquisitionDeviceProcessingDescription",
-            "PerformedProcedureStepDescription",
-            "StudyDescription",
-            "RequestedProcedureDescription",
-        )
+        for keyword in _PARTICULAR_DESCRIPTIONS + _GENERAL_DESCRIPTIONS
     ]
     if Part.ANIMAL in descriptions or _is_animal(header):
         return Refusal(RefusalCode.BODY_PART, "The film is of an animal.")
@@ -163,18 +165,22 @@ def _is_animal(header: Dataset) -> bool:
 
 
 def _check_view(header: Dataset) -> Refusal | None:
+    """By every element that may name a view: one that names another than the frontal refuses."""
     position = elements.text(header, "ViewPosition").upper()
-    stated = View.LATERAL if position in _CR_LATERALS else view_of(position)
-    coded = _coded_view(header)
-    described = _described_view(header)
-    for view in (stated, coded, described):
-        if view is not None and view is not View.FRONTAL:
-            name = {View.OTHER: "another view than the frontal one"}.get(view, f"{view} view")
-            article = "" if view is View.OTHER else "an " if view is View.OBLIQUE else "a "
-            return Refusal(
-                RefusalCode.VIEW, f"The film is {article}{name}; only frontal films are read."
-            )
-    return _check_orientation(header, known_frontal=View.FRONTAL in (stated, coded, described))
+    views = [
+        View.LATERAL if position in _CR_LATERALS else view_of(position),
+        _coded_view(header),
+        _described_view(header, _PARTICULAR_DESCRIPTIONS),
+    ]
+    if not any(views):
+        # A study's description may speak of films beside this one.
+        views.append(_described_view(header, _GENERAL_DESCRIPTIONS))
+    other = next((view for view in views if view not in (None, View.FRONTAL)), None)
+    if other is not None:
+        return Refusal(
+            RefusalCode.VIEW, f"The film is {_VIEW_NAMES[other]}; only frontal films are read."
+        )
+    return _check_orientation(header, known_frontal=View.FRONTAL in views)
 
 
 def _coded_view(header: Dataset) -> View | None:
@@ -185,18 +191,9 @@ def _coded_view(header: Dataset) -> View | None:
     return None
 
 
-def _described_view(header: Dataset) -> View | None:
-    """The view of the most particular description that names one ("view: AP" in RSNA's films)."""
-    views = (
-        view_of(elements.text(header, keyword))
-        for keyword in (
-            "SeriesDescription",
-            "ProtocolName",
-            "AcquisitionDeviceProcessingDescription",
-            "PerformedProcedureStepDescription",
-            "StudyDescription",
-        )
-    )
+def _described_view(header: Dataset, keywords: tuple[str, ...]) -> View | None:
+    """The view of the first description that names one ("view: AP" in RSNA's films)."""
+    views = (view_of(elements.text(header, keyword)) for keyword in keywords)
     return next((view for view in views if view is not None), None)
 
 

@@ -132,33 +132,30 @@ def _palette_to_grey(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]
 
 
 def _monochrome(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
-    lowest, highest = _stored_range(header, stored)
-    values = np.arange(lowest, highest + 1)
+    """Make the table from every bit pattern of a cell to its grey, and look the pixels up in it."""
+    unsigned = np.dtype(f"u{stored.dtype.itemsize}")
+    patterns: NDArray[Any] = stored.view(unsigned)
+    values = np.arange(1 << 8 * stored.dtype.itemsize, dtype=unsigned).view(stored.dtype)
+    values = values.astype(np.int32)
     padding = _padding(header, stored, values)
-    inverted = _is_inverted(header)
     modality = modality_values(header, values)
-    windowed = voi_values(header, modality)
-    image: NDArray[np.uint8] | None = None
-    if windowed is not None:
-        image = _look_up(stored, _grey_table(windowed, inverted, padding), lowest)
-    if image is None or _is_flat(image):
-        if stored.dtype.itemsize == 1:
-            window = (float(modality.min()), float(modality.max()))
-        else:
-            window = _automatic_window(stored, modality, padding, lowest)
-        automatic = _between(modality, *window)
-        image = _look_up(stored, _grey_table(automatic, inverted, padding), lowest)
-    return image
-
-
-def _stored_range(header: Dataset, stored: NDArray[Any]) -> tuple[int, int]:
-    """The values that Bits Stored allows (PS3.3 C.7.6.3), widened to those that are there."""
-    bits = elements.integer(header, "BitsStored") or 8 * stored.dtype.itemsize
-    signed = np.issubdtype(stored.dtype, np.signedinteger)
-    lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    if bits == 8 * stored.dtype.itemsize:
-        return lowest, highest
-    return min(lowest, int(stored.min())), max(highest, int(stored.max()))
+    shares = voi_values(header, modality)
+    if shares is None and stored.dtype == np.uint8:
+        allowed = modality[values < 1 << (elements.integer(header, "BitsStored") or 8)]
+        shares = _between(modality, float(allowed.min()), float(allowed.max()))
+    else:
+        counts = np.where(padding, 0, _counts(patterns))
+        if shares is None or _is_flat(shares[counts > 0]):
+            shares = _between(modality, *_automatic_window(modality, counts))
+    if _is_inverted(header):
+        shares = 1 - shares
+    table = np.rint(shares * 255).astype(np.uint8)
+    table[padding] = 0
+    if stored.dtype == np.uint8 and np.array_equal(table, values):
+        return stored  # the common case: 8 bits, to be shown as they are
+    if stored.dtype.itemsize == 1:
+        return np.asarray(cv2.LUT(patterns, table), dtype=np.uint8)
+    return np.take(table, patterns)
 
 
 def _padding(header: Dataset, stored: NDArray[Any], values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -192,55 +189,31 @@ def _is_inverted(header: Dataset) -> bool:
     return elements.text(header, "PhotometricInterpretation") == "MONOCHROME1"
 
 
-def _grey_table(
-    shares: NDArray[np.float64], inverted: bool, padding: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """From brightness 0 to 1 of each value to its grey, the padding black."""
-    greys = np.rint((1 - shares if inverted else shares) * 255).astype(np.uint8)
-    greys[padding] = 0
-    return greys
+def _counts(patterns: NDArray[Any]) -> NDArray[np.float32]:
+    """How often each bit pattern stands in the image."""
+    cells = 1 << 8 * patterns.dtype.itemsize
+    histogram = cv2.calcHist([patterns], [0], None, [cells], [0, cells])
+    return np.asarray(histogram, dtype=np.float32).ravel()
 
 
-def _look_up(stored: NDArray[Any], table: NDArray[np.uint8], lowest: int) -> NDArray[np.uint8]:
-    if stored.dtype == np.uint8:
-        if np.array_equal(table, np.arange(256)):
-            return stored
-        full = np.resize(table, 256) if len(table) < 256 else table
-        return np.asarray(cv2.LUT(stored, full), dtype=np.uint8)
-    # Values lie at their own two's complement, so that no pixel is touched but by the look-up.
-    cells = 1 << 8 * stored.dtype.itemsize
-    spread = np.zeros(cells, np.uint8)
-    spread[np.arange(lowest, lowest + len(table)) % cells] = table
-    unsigned: NDArray[np.uint8 | np.uint16] = stored.view(
-        np.uint8 if stored.dtype.itemsize == 1 else np.uint16
-    )
-    return np.take(spread, unsigned)
-
-
-def _is_flat(image: NDArray[np.uint8]) -> bool:
-    low, high, _, _ = cv2.minMaxLoc(image)
-    return bool(low == high)
+def _is_flat(shares: NDArray[np.float64]) -> bool:
+    """Whether what a window makes of the pixels is less than one grey apart."""
+    return shares.size > 0 and bool((shares.max() - shares.min()) * 255 < 1)
 
 
 def _automatic_window(
-    stored: NDArray[Any], modality: NDArray[np.float64], padding: NDArray[np.bool_], lowest: int
+    modality: NDArray[np.float64], counts: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """The modality values at `AUTOMATIC_WINDOW_PERCENTILES` of the film without its padding."""
-    counts = np.bincount((stored.ravel().astype(np.int32) - lowest), minlength=len(modality))
-    counts[padding] = 0
+    """The modality values at `AUTOMATIC_WINDOW_PERCENTILES` of the pixels counted."""
     order = np.argsort(modality, kind="stable")
-    reached = np.cumsum(counts[order])
-    if reached[-1] == 0:
-        return float(modality.min()), float(modality.max())
-    ends = [
-        int(np.searchsorted(reached, reached[-1] * percent / 100))
-        for percent in AUTOMATIC_WINDOW_PERCENTILES
-    ]
-    low, high = (float(modality[order[min(end, len(order) - 1)]]) for end in ends)
-    return low, high
+    reached = np.cumsum(counts[order], dtype=np.float64)
+    ends = np.searchsorted(reached, reached[-1] * np.array(AUTOMATIC_WINDOW_PERCENTILES) / 100)
+    low, high = modality[order[np.minimum(ends, len(order) - 1)]]
+    return float(low), float(high)
 
 
 def _between(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Bring values to 0 to 1 between two ends; where these are one, only what is above is 1."""
     if high <= low:
-        return np.asarray(values >= high, dtype=np.float64)
+        return np.where(values > high, 1.0, 0.0)
     return np.clip((values - low) / (high - low), 0, 1)

@@ -62,7 +62,7 @@ class _Lut:
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.float64]:
         places = np.clip(np.rint(values) - self.first, 0, len(self.data) - 1).astype(np.int64)
-        return self.data[places].astype(np.float64)
+        return np.asarray(self.data[places], dtype=np.float64)
 
 
 def _lut(item: Dataset, header: Dataset, *, signed: bool) -> _Lut | None:
