@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,9 +24,7 @@ class Sent:
     @property
     def accepted(self) -> int:
         """How many objects were answered with status Success (0x0000); warnings do not count."""
-        return self.output.count("Received Store Response (Success)") + self.output.count(
-            "with status SUCCESS"
-        )
+        return len(re.findall(r"Received (?:C-STORE|Store) Response \(Success\)", self.output))
 
 
 @dataclass(frozen=True, slots=True)

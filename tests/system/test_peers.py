@@ -24,6 +24,11 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
     """A small synthetic CR image."""
+    return make_film(tmp_path / "film.dcm")
+
+
+def make_film(path: Path) -> Path:
+    """Write a small synthetic CR image with UIDs of its own."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -41,7 +46,6 @@ def film(tmp_path: Path) -> Path:
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
     dataset.PixelData = np.arange(256, dtype=np.uint8).tobytes()
-    path = tmp_path / "film.dcm"
     dataset.save_as(path, enforce_file_format=True)
     return path
 
@@ -55,6 +59,14 @@ def test_storescp_answers_takes_a_film_and_ends(film: Path, tmp_path: Path) -> N
         pid = server.process.pid
     assert dcmread(received).SOPInstanceUID == dcmread(film).SOPInstanceUID
     assert not psutil.pid_exists(pid)
+
+
+def test_both_senders_count_what_was_accepted(tmp_path: Path) -> None:
+    films = [make_film(tmp_path / f"{number}.dcm") for number in range(3)]
+    with peers.storescp(tmp_path / "scp") as server:
+        assert peers.dcmsend(films, server.port).accepted == 3
+        assert peers.storescu(films, server.port).accepted == 3
+        assert len(server.files()) == 3
 
 
 def test_storescp_keeps_every_copy_only_when_told(film: Path, tmp_path: Path) -> None:
