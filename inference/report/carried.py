@@ -27,10 +27,9 @@ def carried(source: Dataset, charset: Charset) -> dict[int, tuple[str, bytes]]:
     elements: dict[int, tuple[str, bytes]] = {}
     for attribute in ATTRIBUTES:
         value = stored.value(source, attribute.keyword)
-        if value and not attribute.identity and not _fits(attribute, value, charset):
-            value = b""
-        if value or attribute.required:
-            elements[attribute.tag] = (attribute.vr, value)
+        fits = not value or attribute.identity or _fits(attribute, value, charset)
+        if attribute.required or (fits and attribute.tag in source):
+            elements[attribute.tag] = (attribute.vr, value if fits else b"")
     for keyword, encode in _SEQUENCES.items():
         items = sequence_items(source, keyword, encode, charset)
         if items:

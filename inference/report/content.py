@@ -73,7 +73,7 @@ def _observer(device: Device) -> tuple[Item, ...]:
 
 
 def _image_library(study: Study) -> Item:
-    """TID 1600, with every image that was looked at."""
+    """TID 1600, with every image that was looked at; what has no rows and columns is none."""
     entries = tuple(
         Item(
             CONTAINS,
@@ -82,6 +82,7 @@ def _image_library(study: Study) -> Item:
             tuple(_descriptors(header)),
         )
         for header in study.headers
+        if header.rows and header.columns
     )
     group = Item(CONTAINS, codes.IMAGE_LIBRARY_GROUP, Container(), entries)
     return Item(CONTAINS, codes.IMAGE_LIBRARY, Container(), (group,))
@@ -91,11 +92,11 @@ def _descriptors(header: FilmHeader) -> Iterator[Item]:
     """TID 1602 and 1603, as far as the film tells."""
     modality = _MODALITIES.get(header.modality, codes.OTHER_MODALITY)
     yield Item(HAS_ACQ_CONTEXT, codes.MODALITY, Coded(modality))
-    if header.rows and header.columns:
-        for name, count in (
-            (codes.PIXEL_DATA_ROWS, header.rows),
-            (codes.PIXEL_DATA_COLUMNS, header.columns),
-        ):
+    for name, count in (
+        (codes.PIXEL_DATA_ROWS, header.rows),
+        (codes.PIXEL_DATA_COLUMNS, header.columns),
+    ):
+        if count:
             yield Item(HAS_ACQ_CONTEXT, name, Number(count, codes.PIXELS))
     if header.orientation:
         row, column = header.orientation

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.config import disable_value_validation
-from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
 from inference.report import carried, stored
 from inference.report.uids import make_uid
-from inference.report.values import UID_PATTERN, character_set, is_valid
+from inference.report.values import UID_PATTERN, character_set
 
 
 class ReportError(Exception):
@@ -40,7 +39,6 @@ class FilmHeader:
     rows: int | None
     columns: int | None
     modality: str
-    body_part: str
     orientation: tuple[str, str] | None
     spacing: tuple[float, float] | None
     procedure: bytes | None
@@ -92,7 +90,6 @@ def _repair(source: Dataset, file_size: int) -> FilmHeader:
         rows=stored.integer(source, "Rows"),
         columns=stored.integer(source, "Columns"),
         modality=stored.string(source, "Modality"),
-        body_part=_valid(source, "BodyPartExamined") or "CHEST",
         orientation=_orientation(source),
         spacing=_spacing(source),
         procedure=procedures[0] if procedures else None,
@@ -153,13 +150,6 @@ def _uid(source: Dataset, keyword: str) -> str | None:
     return value or None
 
 
-def _valid(source: Dataset, keyword: str) -> str | None:
-    value = stored.value(source, keyword)
-    if not value or not is_valid(dictionary_VR(stored.tag(keyword)), False, value, ()):
-        return None
-    return value.decode("ascii")
-
-
 # PS3.3 C.7.6.1.1.5: the names of the methods; PS3.5: their transfer syntaxes.
 _LOSSY_METHODS = {
     "1.2.840.10008.1.2.4.50": "ISO_10918_1",
@@ -180,7 +170,6 @@ _WANTED = [
         "SeriesInstanceUID",
         "InstanceNumber",
         "Modality",
-        "BodyPartExamined",
         "PatientOrientation",
         "ImagerPixelSpacing",
         "TimezoneOffsetFromUTC",

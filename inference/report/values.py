@@ -37,6 +37,9 @@ def character_set(declared: tuple[str, ...], texts: Sequence[bytes]) -> tuple[st
     undeclared texts in practice are. The bytes themselves stay, so that a PACS which compares them
     finds the patient it knows.
     """
+    if len(declared) == 1 and not any(_ESCAPE in text for text in texts):
+        # A term of code extensions that extends nothing means its plain sibling (PS3.3 C.12.1.1.2).
+        declared = (declared[0].replace("ISO 2022 IR ", "ISO_IR "),)
     known = all(term in python_encoding for term in declared)
     special = [text for text in texts if not text.isascii() or _ESCAPE in text]
     if not special:
