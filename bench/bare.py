@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from inference.bundle import load_bundle
 from inference.isolation import IsolatedPool
@@ -61,6 +62,11 @@ class Bare:
         if batch:
             self._predict(batch)
         return len(films) / (time.perf_counter() - begin)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time used so far by this process and those that decode."""
+        here = psutil.Process()
+        return sum(sum(each.cpu_times()[:2]) for each in [here, *here.children(recursive=True)])
 
     def one_film(self, film: Path) -> float:
         """Return the seconds that one film alone takes, from its file to the network's output."""
