@@ -29,6 +29,15 @@ def headline(reading: Reading) -> str:
     return ascii_text(_statement(reading.finding, [reading], []))
 
 
+def legend(reading: Reading, device: Device) -> list[str]:
+    """Return what else the overlay says: what read the film, and what that is worth."""
+    parts = [algorithm(device, [reading])]
+    if device.evaluation_only:
+        parts.append(EVALUATION_ONLY)
+    parts.append(NOT_VERIFIED)
+    return [ascii_text(part[0].upper() + part[1:]) for part in parts]
+
+
 def algorithm(device: Device, readings: Sequence[Reading]) -> str:
     """Return name, version and operating point of the algorithm."""
     name = f"algorithm {device.name} {device.version}"
@@ -88,12 +97,10 @@ def _statement(finding: Finding, readings: Sequence[Reading], refusals: Sequence
     likelihood = f"probability of pneumonia {probability}"
     if finding is Finding.OPACITY:
         return f"Lung opacity suspected: {likelihood}, {_regions(readings)}"
+    none = f"No lung opacity found above the threshold ({likelihood})"
     if finding is Finding.ABNORMAL:
-        return (
-            "No lung opacity found above the threshold, but the image does not look normal: "
-            f"{likelihood}"
-        )
-    return f"No lung opacity found above the threshold: {likelihood}"
+        return f"{none}, but the image does not look normal"
+    return none
 
 
 def _regions(readings: Sequence[Reading]) -> str:
