@@ -125,6 +125,8 @@ def _enum(kind: type[StrEnum]) -> Enum:
 
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
+_IDS_ARE_USED_ONCE = {"sqlite_autoincrement": True}
+"""SQLite would give a deleted row's id to the next one; leases, tasks and events go by ids."""
 
 
 class Base(DeclarativeBase):
@@ -147,6 +149,7 @@ class Study(Base):
     __table_args__ = (
         Index("ix_study_open", "last_received_at", sqlite_where=text("state = 'open'"),
               postgresql_where=text("state = 'open'")),
+        _IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
@@ -182,7 +185,7 @@ class Instance(Base):
     """One stored image; `path` is relative to the data folder and named by an id of ours."""
 
     __tablename__ = "instance"
-    __table_args__ = (UniqueConstraint("sop_instance_uid", "sha256"),)
+    __table_args__ = (UniqueConstraint("sop_instance_uid", "sha256"), _IDS_ARE_USED_ONCE)
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"), index=True)
@@ -224,6 +227,7 @@ class StoredReading(Base):
     """What one bundle said of one image."""
 
     __tablename__ = "reading"
+    __table_args__ = _IDS_ARE_USED_ONCE
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
     instance_id: Mapped[int] = mapped_column(
@@ -249,7 +253,7 @@ class Report(Base):
     """One revision of a study's report."""
 
     __tablename__ = "report"
-    __table_args__ = (UniqueConstraint("study_id", "revision"),)
+    __table_args__ = (UniqueConstraint("study_id", "revision"), _IDS_ARE_USED_ONCE)
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"))
@@ -284,6 +288,7 @@ class Result(Base):
     """One encoded DICOM object of a report, kept as the file that is sent."""
 
     __tablename__ = "result"
+    __table_args__ = _IDS_ARE_USED_ONCE
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
     report_id: Mapped[int] = mapped_column(ForeignKey("report.id", ondelete="CASCADE"), index=True)
@@ -306,7 +311,7 @@ class Delivery(Base):
     """One object on its way to one destination."""
 
     __tablename__ = "delivery"
-    __table_args__ = (UniqueConstraint("result_id", "destination"),)
+    __table_args__ = (UniqueConstraint("result_id", "destination"), _IDS_ARE_USED_ONCE)
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
     result_id: Mapped[int] = mapped_column(ForeignKey("result.id", ondelete="CASCADE"))
@@ -335,6 +340,7 @@ class Task(Base):
         Index("uq_task_live", "kind", "subject_id", unique=True,
               sqlite_where=text("state <> 'quarantined'"),
               postgresql_where=text("state <> 'quarantined'")),
+        _IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
@@ -358,6 +364,7 @@ class Event(Base):
     """One change of state: what, when and why. Never changed, never deleted but with its study."""
 
     __tablename__ = "event"
+    __table_args__ = _IDS_ARE_USED_ONCE
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_study")),
         sa.UniqueConstraint("study_instance_uid", name=op.f("uq_study_study_instance_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_study_accession_number"), "study", ["accession_number"], unique=False)
     op.create_index(op.f("ix_study_created_at"), "study", ["created_at"], unique=False)
@@ -85,6 +86,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_task")),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "ix_task_leased",
@@ -136,6 +138,7 @@ def upgrade() -> None:
             ["study_id"], ["study.id"], name=op.f("fk_event_study_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_event_study_id"), "event", ["study_id"], unique=False)
 
@@ -189,6 +192,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "sop_instance_uid", "sha256", name=op.f("uq_instance_sop_instance_uid_sha256")
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_instance_altered_from"), "instance", ["altered_from"], unique=False)
     op.create_index(op.f("ix_instance_study_id"), "instance", ["study_id"], unique=False)
@@ -209,6 +213,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_report")),
         sa.UniqueConstraint("study_id", "revision", name=op.f("uq_report_study_id_revision")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "reading",
@@ -233,6 +238,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reading")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_reading_instance_id"), "reading", ["instance_id"], unique=False)
 
@@ -276,6 +282,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_result")),
         sa.UniqueConstraint("path", name=op.f("uq_result_path")),
         sa.UniqueConstraint("sop_instance_uid", name=op.f("uq_result_sop_instance_uid")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_result_report_id"), "result", ["report_id"], unique=False)
 
@@ -309,6 +316,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "result_id", "destination", name=op.f("uq_delivery_result_id_destination")
         ),
+        sqlite_autoincrement=True,
     )
 
 
