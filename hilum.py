@@ -128,7 +128,9 @@ def echo(
     host: Annotated[str, typer.Option(help="The peer's address.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Its port; unset: our listener's.")] = None,
     called: Annotated[str | None, typer.Option(help="Its AE title; unset: ours.")] = None,
-    calling: Annotated[str, typer.Option(help="The AE title to call from.")] = "HILUM_SEND",
+    calling: Annotated[
+        str | None, typer.Option(help="The AE title to call from; unset: ours.")
+    ] = None,
 ) -> None:
     """Ask a peer by C-ECHO whether it is there."""
     from commands.send import echo as echo_peer
@@ -289,11 +291,12 @@ def _load() -> Loaded:
         raise
 
 
-def _peer(host: str, port: int | None, called: str | None, calling: str) -> Any:
+def _peer(host: str, port: int | None, called: str | None, calling: str | None) -> Any:
     from scp_service.store_scu import Peer
 
     listener = _load().settings.listener
-    return Peer(host, port or listener.port, called or listener.ae_title, calling, 30)
+    ours = listener.ae_title
+    return Peer(host, port or listener.port, called or ours, calling or ours, 30)
 
 
 def _parse(assignment: str) -> tuple[str, Any]:

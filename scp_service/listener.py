@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -107,12 +108,18 @@ def _admit(event: Event, settings: Settings, store: FileStore) -> None:
     """Reject an association that may not send, or that there is no room for."""
     requestor = event.assoc.requestor
     calling = requestor.primitive.calling_ae_title.strip() if requestor.primitive else ""
-    if settings.peers and settings.peer(calling, requestor.address) is None:
+    known = settings.peer(calling, requestor.address) is not None
+    if settings.peers and not known and not _is_ourselves(settings, calling, requestor.address):
         _log.warning("An association from %s was rejected: not a known peer.", requestor.address)
         _reject(event, _CALLING_AE_NOT_RECOGNISED)
     elif store.free_bytes() < settings.listener.min_free_bytes:
         _log.error("Associations are refused: the data folder is almost full.")
         _reject(event, _TEMPORARY_CONGESTION)
+
+
+def _is_ourselves(settings: Settings, calling: str, address: str) -> bool:
+    """Tell whether it is our own health check: our AE title, from this machine."""
+    return calling == settings.listener.ae_title and ip_address(address).is_loopback
 
 
 def _reject(event: Event, reason: tuple[int, int, int]) -> None:
