@@ -44,9 +44,18 @@ _VIEW_NAMES = {
     View.OTHER: "not a frontal view",
 }
 _CR_LATERALS = {"LL", "RL"}  # View Position (PS3.3 C.8.1.1): the terms that are no words
-_SILENT_BODY_PARTS = frozenset(
-    "|OTHER|UNKNOWN|UNDEFINED|UNSPECIFIED|NONE|ANY|NA|N/A|DEFAULT|GENERAL|XRAY|X-RAY".split("|")
-)
+_SILENT_BODY_PARTS = {
+    "",
+    "OTHER",
+    "UNKNOWN",
+    "UNDEFINED",
+    "UNSPECIFIED",
+    "NONE",
+    "ANY",
+    "NA",
+    "N/A",
+}
+"""Values of Body Part Examined that say nothing."""
 _PARTICULAR_DESCRIPTIONS = (
     "SeriesDescription",
     "ProtocolName",
