@@ -137,8 +137,8 @@ def pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def dump(path: Path) -> str:
-    """Return a data set as dcmdump prints it, in UTF-8, long values uncut."""
-    return _run("dcmdump", "+U8", "+L", str(path)).stdout
+    """Return a data set as dcmdump prints it, its bytes as they are, one character each."""
+    return _run_bytes("dcmdump", "+L", str(path)).decode("latin-1")
 
 
 def judge(results: Sequence[Path], films: Sequence[Path]) -> list[str]:
