@@ -81,14 +81,22 @@ _INSTANCE_FIELDS = (
 )
 
 
+_UNREAD = (InstanceState.REFUSED, InstanceState.QUARANTINED)
 _REPLACES = "an altered copy takes the place of one that could not be read"
+_ALTERED = (
+    "Another image with the same SOP Instance UID and other content came first; "
+    "this copy is kept and not analysed."
+)
 
 
 def record_film(session: Session, film: Film, now: datetime) -> Outcome:
-    """Record a film that lies safely on disk.
+    """Record a film that lies safely on disk; the same call again, by its path, changes nothing.
 
     An altered copy is read only where no earlier copy could be: then it takes that one's place.
+    A SOP Instance UID belongs to the study that it came with first; another study has it refused.
     """
+    study = _study(session, film, now)
+    # Only now, behind the study's lock, does nobody else add copies of this film.
     earlier = list(
         session.scalars(
             select(Instance)
@@ -96,29 +104,28 @@ def record_film(session: Session, film: Film, now: datetime) -> Outcome:
             .order_by(Instance.id)
         )
     )
-    if any(copy.sha256 == film.sha256 for copy in earlier):
+    same = next((copy for copy in earlier if copy.sha256 == film.sha256), None)
+    if same is not None and same.path == film.path:
+        return Outcome.NEW if same.altered_from is None else Outcome.ALTERED
+    if same is not None:
         return Outcome.DUPLICATE
 
-    study = _study(session, film, now)
-    current = next((copy for copy in earlier if copy.current), None)
-    unread = (InstanceState.REFUSED, InstanceState.QUARANTINED)
-    replaces = current is not None and current.state in unread and current.study_id == study.id
+    current = next((copy for copy in earlier if copy.current and copy.study_id == study.id), None)
+    ours = not earlier or earlier[0].study_id == study.id
+    replaces = ours and current is not None and current.state in _UNREAD
     instance = Instance(
         **{name: getattr(film, name) for name in _INSTANCE_FIELDS},
         study_id=study.id,
         state=InstanceState.RECEIVED,
+        current=replaces or current is None,
         altered_from=earlier[0].id if earlier else None,
         received_at=now,
     )
-    if current is not None and not replaces:
+    if earlier and not replaces:
         instance.state = InstanceState.REFUSED
         instance.refusal_code = "altered_duplicate"
-        instance.reason = (
-            "Another image with the same SOP Instance UID and other content came first; "
-            "this copy is kept and not analysed."
-        )
+        instance.reason = _ALTERED
         instance.settled_at = now
-        instance.current = current.study_id != study.id
     elif current is not None:
         current.current = False
     session.add(instance)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from db import deliveries, queue, studies
@@ -280,6 +280,6 @@ def events(database: Database, study_id: int | None = None) -> list[tuple[str, s
 
 
 def rows(database: Database, table: type[Any]) -> list[Any]:
-    """Return all rows of a table, detached."""
+    """Return all rows of a table in order of their keys, detached."""
     with database.read() as session:
-        return list(session.scalars(select(table)))
+        return list(session.scalars(select(table).order_by(*inspect(table).primary_key)))
