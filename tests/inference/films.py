@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import subprocess
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -92,11 +93,13 @@ def make_dataset(pixels: NDArray[Any] | None = None, **elements: Any) -> Dataset
     dataset.add_new(
         "PixelData", "OB" if pixels.dtype.itemsize == 1 else "OW", _even(pixels.tobytes())
     )
-    for keyword, value in elements.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid values are what some tests are about
+        for keyword, value in elements.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", "")
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
