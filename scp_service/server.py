@@ -6,6 +6,7 @@ What guards the port against idle and malicious connections belongs here too.
 from __future__ import annotations
 
 import socket
+from socketserver import BaseServer
 from typing import Any
 
 from pynetdicom.transport import AssociationServer
@@ -43,6 +44,14 @@ class Server(AssociationServer):
             accepted = QuickAckSocket(fileno=accepted.detach())
         set_options(accepted)
         return accepted, address
+
+    def shutdown(self) -> None:
+        """Stop accepting connections; those under way go on.
+
+        The base class would also strike the server off a list of its AE that `make_server` never
+        put it on.
+        """
+        BaseServer.shutdown(self)
 
 
 def set_options(connection: socket.socket) -> None:
