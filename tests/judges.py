@@ -61,6 +61,11 @@ ALLOWED = (
     ),
     Allowed(
         "dciodvfy",
+        r"CodingSchemeDesignator\(0008,0102\)\[1\]> - Unrecognized defined term",
+        "The film's procedure is coded in a scheme of the hospital's own.",
+    ),
+    Allowed(
+        "dciodvfy",
         r"</LossyImageCompressionMethod\(.*\[1\]> - method inconsistent with Transfer Syntax",
         "The first value is how the film was compressed before; the last one is the overlay's own.",
     ),

@@ -17,23 +17,30 @@ from inference.report import explicit, stored
 from inference.report.values import TEXT_VRS, is_valid
 
 Charset = tuple[str, ...]
+Parts = dict[int, tuple[str, bytes]]
+"""Tag -> (VR, encoded value) of some elements."""
 
 
-def carried(source: Dataset, charset: Charset) -> dict[int, tuple[str, bytes]]:
-    """Return tag -> (VR, encoded value) of what a result of the film `source` carries.
+def carried(source: Dataset, charset: Charset) -> Parts:
+    """Return what a result of the film `source` carries.
 
     The Study Instance UID and the Specific Character Set are not among them.
     """
-    elements: dict[int, tuple[str, bytes]] = {}
+    elements: Parts = {}
     for attribute in ATTRIBUTES:
         value = stored.value(source, attribute.keyword)
         fits = not value or attribute.identity or _fits(attribute, value, charset)
         if attribute.required or (fits and attribute.tag in source):
             elements[attribute.tag] = (attribute.vr, value if fits else b"")
-    for keyword, encode in _SEQUENCES.items():
-        items = sequence_items(source, keyword, encode, charset)
-        if items:
-            elements[stored.tag(keyword)] = explicit.sequence(items)
+    for keyword, understand in _SEQUENCES.items():
+        items = stored.items(source, keyword)
+        understood = [understand(item, charset) for item in items]
+        # All or nothing: a PACS compares a sequence item by item, value by value.
+        if items and all(
+            parts and parts.keys() == set(item.keys())
+            for parts, item in zip(understood, items, strict=True)
+        ):
+            elements[stored.tag(keyword)] = explicit.sequence(map(explicit.item, understood))
     _drop_unexplained_deidentification(elements)
     return elements
 
@@ -49,48 +56,41 @@ def texts(source: Dataset) -> Iterator[bytes]:
                 yield stored.value(item, nested)
 
 
-def code_items(source: Dataset, keyword: str, charset: Charset) -> list[bytes]:
-    """Return the complete codes of a code sequence, each as an encoded item (PS3.3 8.8)."""
-    return sequence_items(source, keyword, _code, charset)
+def first_code(source: Dataset, keyword: str, charset: Charset) -> bytes | None:
+    """Return the first complete code of a code sequence as an encoded item (PS3.3 8.8)."""
+    codes = (_code(item, charset) for item in stored.items(source, keyword))
+    return next((explicit.item(parts) for parts in codes if parts), None)
 
 
-def sequence_items(
-    source: Dataset, keyword: str, encode: ItemEncoder, charset: Charset
-) -> list[bytes]:
-    """Return those items of a sequence that hold what they must, encoded by `encode`."""
-    encoded = [encode(item, charset) for item in stored.items(source, keyword)]
-    return [item for item in encoded if item is not None]
-
-
-def _code(item: Dataset, charset: Charset) -> bytes | None:
+def _code(item: Dataset, charset: Charset) -> Parts:
+    """Return the elements of a code, none if something that it must have is missing."""
     meaning = _part(item, "CodeMeaning", charset)
     scheme = _part(item, "CodingSchemeDesignator", charset)
+    version = _part(item, "CodingSchemeVersion", charset)
     for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue"):
         value = _part(item, keyword, charset)
         if value and meaning and (scheme or keyword == "URNCodeValue"):
-            return explicit.item({**value, **scheme, **meaning})
-    return None
+            return {**value, **scheme, **version, **meaning}
+    return {}
 
 
-def _issuer(item: Dataset, charset: Charset) -> bytes | None:
-    """Encode a Hierarchic Designator (PS3.3 10.14)."""
+def _issuer(item: Dataset, charset: Charset) -> Parts:
+    """Return a Hierarchic Designator (PS3.3 10.14)."""
     local = _part(item, "LocalNamespaceEntityID", charset)
     universal = _part(item, "UniversalEntityID", charset)
     kind = _part(item, "UniversalEntityIDType", charset)
-    if not universal or not kind:
-        universal = kind = {}
-    return explicit.item({**local, **universal, **kind}) if local or universal else None
+    return {**local, **universal, **kind} if bool(universal) == bool(kind) else {}
 
 
-def _other_id(item: Dataset, charset: Charset) -> bytes | None:
-    """Encode another identifier of the patient (PS3.3 C.7.1.1)."""
+def _other_id(item: Dataset, charset: Charset) -> Parts:
+    """Return another identifier of the patient (PS3.3 C.7.1.1)."""
     number = _part(item, "PatientID", charset)
     issuer = _part(item, "IssuerOfPatientID", charset)
     kind = _part(item, "TypeOfPatientID", charset)
-    return explicit.item({**number, **issuer, **kind}) if number and kind else None
+    return {**number, **issuer, **kind} if number and kind else {}
 
 
-def _part(item: Dataset, keyword: str, charset: Charset) -> dict[int, tuple[str, bytes]]:
+def _part(item: Dataset, keyword: str, charset: Charset) -> Parts:
     tag = stored.tag(keyword)
     vr = dictionary_VR(tag)
     value = stored.value(item, keyword)
@@ -116,7 +116,7 @@ def _fits(attribute: _Attribute, value: bytes, charset: Charset) -> bool:
     return is_valid(attribute.vr, attribute.multiple, value, charset)
 
 
-def _drop_unexplained_deidentification(elements: dict[int, tuple[str, bytes]]) -> None:
+def _drop_unexplained_deidentification(elements: Parts) -> None:
     """Who says that the identity was removed must say how (Type 1C), and the other way round."""
     removed = stored.tag("PatientIdentityRemoved")
     methods = [stored.tag(f"DeidentificationMethod{end}") for end in ("", "CodeSequence")]
@@ -125,7 +125,8 @@ def _drop_unexplained_deidentification(elements: dict[int, tuple[str, bytes]]) -
             elements.pop(tag, None)
 
 
-ItemEncoder = Callable[[Dataset, Charset], bytes | None]
+_Understand = Callable[[Dataset, Charset], Parts]
+"""What is known of an item of a sequence, empty if the item is incomplete."""
 
 _REQUIRED = (
     "PatientName",
@@ -173,7 +174,7 @@ _ENUMERATED = {
     "PatientIdentityRemoved": (b"YES", b"NO"),
     "SmokingStatus": (b"YES", b"NO", b"UNKNOWN"),
 }
-_SEQUENCES: dict[str, ItemEncoder] = {
+_SEQUENCES: dict[str, _Understand] = {
     "IssuerOfAccessionNumberSequence": _issuer,
     "OtherPatientIDsSequence": _other_id,
     "ProcedureCodeSequence": _code,
@@ -187,6 +188,7 @@ _NESTED_TEXTS = (
     "CodeMeaning",
     "CodeValue",
     "CodingSchemeDesignator",
+    "CodingSchemeVersion",
     "LongCodeValue",
     "LocalNamespaceEntityID",
     "UniversalEntityID",

@@ -79,7 +79,6 @@ def _repair(source: Dataset, file_size: int) -> FilmHeader:
     shared[stored.tag("StudyInstanceUID")] = ("UI", study.encode("ascii"))
     if charset:
         shared[stored.tag("SpecificCharacterSet")] = ("CS", "\\".join(charset).encode("ascii"))
-    procedures = carried.code_items(source, "ProcedureCodeSequence", charset)
     return FilmHeader(
         study_instance_uid=study,
         series_instance_uid=series,
@@ -92,7 +91,7 @@ def _repair(source: Dataset, file_size: int) -> FilmHeader:
         modality=stored.string(source, "Modality"),
         orientation=_orientation(source),
         spacing=_spacing(source),
-        procedure=procedures[0] if procedures else None,
+        procedure=carried.first_code(source, "ProcedureCodeSequence", charset),
         compressions=_compressions(source, file_size),
         utc_offset=_utc_offset(source),
         charset=charset,

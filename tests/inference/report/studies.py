@@ -75,6 +75,7 @@ def shadows(rows: int = ROWS, columns: int = COLUMNS) -> NDArray[np.uint16]:
     return np.where(body, light, 60).astype(np.uint16)
 
 
+@disable_value_validation()
 def film(
     path: Path,
     *,
@@ -115,15 +116,14 @@ def film(
     source.BitsAllocated, source.BitsStored, source.HighBit = 16, 12, 11
     source.PixelRepresentation = 0
     source.PixelData = (4095 - seen if monochrome1 else seen).astype("<u2").tobytes()
-    with disable_value_validation():
-        for keyword, value in attributes.items():
-            if value is None:
-                delattr(source, keyword)
-            else:
-                setattr(source, keyword, value)
-        source.file_meta = FileMetaDataset()
-        source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dcmwrite(path, source, enforce_file_format=True)
+    for keyword, value in attributes.items():
+        if value is None:
+            delattr(source, keyword)
+        else:
+            setattr(source, keyword, value)
+    source.file_meta = FileMetaDataset()
+    source.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dcmwrite(path, source, enforce_file_format=True)
     return path
 
 
