@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
 from db import queue
@@ -122,7 +122,9 @@ def quarantine_image(session: Session, lease: queue.Lease, *, reason: str, now: 
 def close_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> int:
     """Make a report task for every open study that is quiet and whose images are all settled."""
     due = list(session.scalars(_quiet(quiet_seconds, now).limit(1000)))
-    queue.enqueue(session, TaskKind.REPORT, due, now=now)
+    if due:
+        # Not just enqueued: the quarantined task of an earlier, failed report goes.
+        queue.renew(session, TaskKind.REPORT, due, now=now)
     return len(due)
 
 
@@ -239,21 +241,22 @@ def record_report(
 def fail_report(session: Session, lease: queue.Lease, *, reason: str, now: datetime) -> None:
     """Set a study aside whose report could not be made in all attempts.
 
+    Where a further image has come meanwhile, the study stays open for a report with that image.
+
     Raises:
         queue.LeaseLostError: the task was taken over; roll back.
     """
     queue.quarantine(session, lease, error=reason)
     study = session.get_one(Study, lease.subject_id, with_for_update=True)
-    study.state = StudyState.FAILED
-    record(
-        session,
-        Subject.STUDY,
-        study.id,
-        StudyState.FAILED,
-        study_id=study.id,
-        at=now,
-        reason=reason,
+    _move(session, study, StudyState.FAILED, reason=reason, now=now)
+    task_made_at = select(Task.created_at).where(Task.id == lease.task_id).scalar_subquery()
+    further = exists().where(
+        Instance.study_id == study.id,
+        Instance.current,
+        or_(Instance.state == InstanceState.RECEIVED, Instance.received_at > task_made_at),
     )
+    if session.scalar(select(further)):
+        _move(session, study, StudyState.OPEN, reason="a further image has come", now=now)
 
 
 def read_again(
@@ -294,16 +297,7 @@ def retry(session: Session, study_id: int, *, now: datetime) -> int:
     queue.renew(session, TaskKind.READ, [instance.id for instance in again], now=now)
     report_failed = study.state is StudyState.FAILED
     if again or report_failed:
-        study.state = StudyState.OPEN
-        record(
-            session,
-            Subject.STUDY,
-            study.id,
-            StudyState.OPEN,
-            study_id=study.id,
-            at=now,
-            reason="retried by hand",
-        )
+        _move(session, study, StudyState.OPEN, reason="retried by hand", now=now)
     return len(again) + int(report_failed)
 
 
@@ -327,6 +321,11 @@ def _quiet(quiet_seconds: float, now: datetime) -> Select[int]:
         )
         .order_by(Study.last_received_at)
     )
+
+
+def _move(session: Session, study: Study, state: StudyState, *, reason: str, now: datetime) -> None:
+    study.state = state
+    record(session, Subject.STUDY, study.id, state, study_id=study.id, at=now, reason=reason)
 
 
 def _reopen(session: Session, instance: Instance, *, reason: str, now: datetime) -> None:
