@@ -25,6 +25,9 @@ from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
+_START_SECONDS = 120.0
+"""Longest that a child may take to start, on a busy machine with a cold disk."""
+
 
 class ChildFailedError(Exception):
     """The child process that ran a task ended, or was ended; says in one sentence why."""
@@ -90,7 +93,8 @@ class IsolatedPool:
         self.close()
 
     def _serve(self, child: _Child) -> None:
-        child.start()
+        with suppress(OSError):  # tried again, and told, with the first task
+            child.start()
         while (task := self._tasks.get()) is not None:
             if not task.future.set_running_or_notify_cancel():
                 continue
@@ -101,7 +105,8 @@ class IsolatedPool:
             else:
                 task.future.set_result(result)
             del task  # its result is not kept alive until the next one
-            child.start()
+            with suppress(OSError):
+                child.start()
         child.stop()
 
 
@@ -121,21 +126,30 @@ class _Child:
         self._memory_bytes = memory_bytes
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
+        self._ready = False
         self._ended = False
         self._starting = threading.Lock()
 
     def start(self) -> None:
-        """Start the process if there is none (any more), unless `end` was called."""
+        """Start the process if there is none (any more), unless `end` was called.
+
+        Raises OSError if the system has no room for it.
+        """
         with self._starting:
             if self._ended or self._process is not None:
                 return
             context = multiprocessing.get_context("spawn")
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(
-                target=_serve_tasks, args=(theirs, self._memory_bytes, os.getpid()), daemon=True
-            )
-            self._process.start()
-            theirs.close()
+            ours, theirs = context.Pipe()
+            with theirs:
+                process = context.Process(
+                    target=_serve_tasks, args=(theirs, self._memory_bytes, os.getpid()), daemon=True
+                )
+                try:
+                    process.start()
+                except OSError:
+                    ours.close()
+                    raise
+            self._process, self._pipe = process, ours
 
     def run(self, call: bytes) -> object:
         """Send a call and wait for its answer; raises what it raised, or ChildFailedError."""
@@ -172,6 +186,7 @@ class _Child:
         process.close()
         with self._starting:
             self._process = self._pipe = None
+            self._ready = False
 
     def end(self) -> None:
         """Kill the process and start no other; what `run` waits for then fails."""
@@ -181,18 +196,27 @@ class _Child:
                 self._process.kill()
 
     def _send(self, call: bytes) -> Connection:
-        """Hand the call to a living process: one that died idle is replaced, and no task blamed."""
+        """Hand the call to a living process: one that died before is replaced, no task blamed."""
+        cause = ""
         for _ in range(3):
-            self.start()
-            if self._pipe is None:
-                raise ChildFailedError("The decoding process was ended with its pool.")
             try:
-                self._pipe.send_bytes(call)
-            except OSError:
-                self.stop()
-            else:
-                return self._pipe
-        raise ChildFailedError("The decoding process ends as soon as it is started.")
+                self.start()
+                if self._pipe is not None and self._is_ready(self._pipe):
+                    self._pipe.send_bytes(call)
+                    return self._pipe
+                cause = self._cause_of_death()
+            except (EOFError, OSError) as error:
+                cause = str(error) if self._process is None else self._cause_of_death()
+            if self._ended:
+                raise ChildFailedError(cause)
+        raise ChildFailedError(f"The decoding process cannot be started: {cause}")
+
+    def _is_ready(self, pipe: Connection) -> bool:
+        """Wait for a new process to say that it has set its limits."""
+        if not self._ready and pipe.poll(_START_SECONDS):
+            pipe.recv_bytes()
+            self._ready = True
+        return self._ready
 
     def _cause_of_death(self) -> str:
         process = self._process
@@ -202,7 +226,9 @@ class _Child:
         process.join(5)  # its pipe is closed a moment before it is gone
         code = process.exitcode
         self.stop()
-        if code is None or code >= 0:
+        if code is None:
+            return "The decoding process does not answer."
+        if code >= 0:
             return f"The decoding process ended with exit code {code}."
         name = signal.Signals(-code).name
         if -code == signal.SIGKILL:
@@ -213,6 +239,7 @@ class _Child:
 def _serve_tasks(pipe: Connection, memory_bytes: int, parent_pid: int) -> None:
     """What a child does: answer calls until its parent hangs up."""
     _confine(memory_bytes, parent_pid)
+    pipe.send_bytes(b"ready")
     with suppress(EOFError):
         while True:
             pipe.send_bytes(_answer(pipe.recv_bytes()))
