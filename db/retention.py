@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import Select, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from db.events import record
@@ -17,25 +17,20 @@ from db.models import (
     Study,
     StudyState,
     Subject,
+    Task,
+    TaskKind,
 )
 
 
 def expired(session: Session, *, before: datetime, limit: int = 100) -> list[int]:
     """List studies that were reported before a moment and have nothing left to send."""
-    unsent = exists().where(
-        Report.study_id == Study.id,
-        Result.report_id == Report.id,
-        Delivery.result_id == Result.id,
-        Delivery.state == DeliveryState.PENDING,
-    )
-    return list(
-        session.scalars(
-            select(Study.id)
-            .where(Study.state == StudyState.REPORTED, Study.reported_at < before, ~unsent)
-            .order_by(Study.id)
-            .limit(limit)
-        )
-    )
+    return list(session.scalars(_expired(before).order_by(Study.id).limit(limit)))
+
+
+def still_expired(session: Session, study_id: int, *, before: datetime) -> bool:
+    """Lock a study, and tell whether `expired` would still list it: a film may have come since."""
+    session.execute(select(Study.id).where(Study.id == study_id).with_for_update())
+    return session.scalar(_expired(before).where(Study.id == study_id)) is not None
 
 
 def files_of(session: Session, study_id: int) -> list[str]:
@@ -46,6 +41,29 @@ def files_of(session: Session, study_id: int) -> list[str]:
 
 
 def forget(session: Session, study_id: int, *, reason: str, now: datetime) -> None:
-    """Delete all rows of a study; one event without patient data stays."""
+    """Delete all rows of a study, its tasks too; one event without patient data stays."""
+    images = select(Instance.id).where(Instance.study_id == study_id)
+    sent = select(Delivery.id).join(Result).join(Report).where(Report.study_id == study_id)
+    session.execute(
+        delete(Task).where(
+            or_(
+                and_(Task.kind == TaskKind.READ, Task.subject_id.in_(images)),
+                and_(Task.kind == TaskKind.REPORT, Task.subject_id == study_id),
+                and_(Task.kind == TaskKind.DELIVER, Task.subject_id.in_(sent)),
+            )
+        )
+    )
     session.execute(delete(Study).where(Study.id == study_id))
     record(session, Subject.STUDY, study_id, "deleted", study_id=None, at=now, reason=reason)
+
+
+def _expired(before: datetime) -> Select[int]:
+    unsent = exists().where(
+        Report.study_id == Study.id,
+        Result.report_id == Report.id,
+        Delivery.result_id == Result.id,
+        Delivery.state == DeliveryState.PENDING,
+    )
+    return select(Study.id).where(
+        Study.state == StudyState.REPORTED, Study.reported_at < before, ~unsent
+    )

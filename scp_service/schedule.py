@@ -70,8 +70,11 @@ class Jobs:
         with self._database.read() as session:
             before = self._database.now(session) - timedelta(days=days)
             studies = retention.expired(session, before=before)
+        deleted = 0
         for study_id in studies:
             with self._database.write() as session:
+                if not retention.still_expired(session, study_id, before=before):
+                    continue
                 for path in retention.files_of(session, study_id):
                     self._store.remove(path)
                 retention.forget(
@@ -80,8 +83,9 @@ class Jobs:
                     reason=f"retention: older than {days} days",
                     now=self._database.now(session),
                 )
-        if studies:
-            _log.info("%d studies were deleted after %d days.", len(studies), days)
+            deleted += 1
+        if deleted:
+            _log.info("%d studies were deleted after %d days.", deleted, days)
 
     def check_files(self) -> int:
         """Compare every stored file with its recorded digest; return how many do not fit."""
