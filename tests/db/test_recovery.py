@@ -1,0 +1,103 @@
+"""Tasks of lost workers: back to the queue, then set aside with what the reports need."""
+
+from __future__ import annotations
+
+import pytest
+
+from db.models import InstanceState, StudyState, TaskKind
+from db.recovery import return_expired
+from db.session import Database
+from tests.db.makers import (
+    LEASE_SECONDS,
+    Clock,
+    claim,
+    claim_one,
+    close_quiet,
+    events,
+    film,
+    read_all,
+    receive,
+    reported_study,
+    states,
+    study_of,
+)
+
+
+def sweep(database: Database, clock: Clock, max_attempts: int = 3) -> int:
+    with database.write() as session:
+        return return_expired(session, owner="scheduler", max_attempts=max_attempts, now=clock.now)
+
+
+def lose(database: Database, clock: Clock, kind: TaskKind, *, attempt: int) -> None:
+    """Let a worker take the one task that is ready, and fall silent."""
+    assert claim_one(database, kind).attempts == attempt
+    clock.move(seconds=LEASE_SECONDS + 1)
+
+
+def test_living_workers_are_left_alone(database: Database, clock: Clock) -> None:
+    receive(database, film())
+    claim(database, TaskKind.READ)
+    clock.move(seconds=LEASE_SECONDS - 1)
+    assert sweep(database, clock) == 0
+    assert claim(database, TaskKind.READ) == []
+
+
+def test_a_lost_workers_task_is_ready_at_once(database: Database, clock: Clock) -> None:
+    receive(database, film())
+    lose(database, clock, TaskKind.READ, attempt=1)
+    assert sweep(database, clock) == 1
+    assert claim_one(database, TaskKind.READ).attempts == 2
+    assert sweep(database, clock) == 0
+
+
+@pytest.mark.parametrize("max_attempts", [1, 3])
+def test_an_image_that_loses_its_workers_is_quarantined_and_reported_so(
+    database: Database, clock: Clock, max_attempts: int
+) -> None:
+    poison, good = film(), film()
+    receive(database, poison)
+    for attempt in range(1, max_attempts + 1):
+        lose(database, clock, TaskKind.READ, attempt=attempt)
+        sweep(database, clock, max_attempts)
+    assert claim(database, TaskKind.READ) == []
+    assert states(database, poison) == [InstanceState.QUARANTINED]
+    kind, state, reason = events(database)[-1]
+    assert (kind, state) == ("instance", "quarantined")
+    assert f"lost {max_attempts} times" in str(reason)
+    receive(database, good)
+    assert read_all(database) == 1
+    clock.move(seconds=10)
+    assert close_quiet(database) == 2, "the poisoned study is reported too, and holds up no other"
+
+
+def test_a_report_that_loses_its_workers_fails_the_study(database: Database, clock: Clock) -> None:
+    made = film()
+    receive(database, made)
+    read_all(database)
+    clock.move(seconds=10)
+    close_quiet(database)
+    for attempt in (1, 2, 3):
+        lose(database, clock, TaskKind.REPORT, attempt=attempt)
+        assert sweep(database, clock) == 1
+    assert claim(database, TaskKind.REPORT) == []
+    with database.read() as session:
+        assert study_of(session, made).state is StudyState.FAILED
+    assert events(database)[-1][:2] == ("study", "failed")
+
+
+def test_deliveries_of_a_lost_sender_go_on_however_often(database: Database, clock: Clock) -> None:
+    reported_study(database, clock, profiles={"pacs": ("sr",)})
+    for attempt in range(1, 8):
+        assert claim_one(database, TaskKind.DELIVER, lane="pacs").attempts == attempt
+        clock.move(seconds=LEASE_SECONDS + 1)
+        assert sweep(database, clock) == 1
+
+
+def test_tasks_of_all_kinds_and_lanes_are_swept_together(database: Database, clock: Clock) -> None:
+    reported_study(database, clock, profiles={"pacs": ("sr",), "ris": ("sr",)})
+    receive(database, film(), film())
+    claim(database, TaskKind.READ)
+    claim(database, TaskKind.DELIVER, lane="pacs")
+    claim(database, TaskKind.DELIVER, lane="ris")
+    clock.move(seconds=LEASE_SECONDS + 1)
+    assert sweep(database, clock) == 4
