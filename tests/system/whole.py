@@ -42,10 +42,12 @@ class Whole:
     def serving(self) -> Iterator[ChildProcess]:
         """Run `hilum serve` and wait until it answers a C-ECHO."""
         with hilum_process(["serve"], self.env, folder=self.folder) as process:
-            process.wait_for(
-                lambda: echoscu(self.port, called="HILUM", calling="HILUM"), seconds=START_SECONDS
-            )
+            process.wait_for(self.answers, seconds=START_SECONDS)
             yield process
+
+    def answers(self) -> bool:
+        """Say whether the listener answers a C-ECHO."""
+        return echoscu(self.port, called="HILUM", calling="HILUM")
 
     def count(self, table: type) -> int:
         """Count the rows of a table."""
