@@ -124,23 +124,31 @@ def _legend(reading: Reading, device: Device, width: int, style: _Style) -> list
 
 def _wrap(parts: list[str], width: int, size: int) -> list[str]:
     """Join parts to lines that are not wider than `width`; a part that is too long is broken."""
-    font = _font(size)
     lines: list[str] = []
     for part in parts:
-        joined = f"{lines[-1]}{_SEPARATOR}{part}" if lines else part
-        if lines and font.getlength(joined) <= width:
+        if lines and _length(joined := f"{lines[-1]}{_SEPARATOR}{part}", size) <= width:
             lines[-1] = joined
-            continue
-        line = ""
-        for word in part.split(" "):
-            longer = f"{line} {word}".strip()
-            if line and font.getlength(longer) > width:
-                lines.append(line)
-                line = word
-            else:
-                line = longer
-        lines.append(line)
+        elif _length(part, size) <= width:
+            lines.append(part)
+        else:
+            lines += _broken(part, width, size)
     return lines
+
+
+def _broken(text: str, width: int, size: int) -> list[str]:
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _length(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+@lru_cache(maxsize=256)
+def _length(text: str, size: int) -> float:
+    return _font(size).getlength(text)
 
 
 @lru_cache(maxsize=8)
