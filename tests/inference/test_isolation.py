@@ -174,10 +174,12 @@ def test_a_child_killed_at_work_costs_its_task(pool: IsolatedPool, tmp_path: Pat
     os.mkfifo(fifo)
     victim = pool.submit(_meet_and_hang, fifo)
     _meet(fifo, "r")
-    for child in children_of_this_process():
+    children = children_of_this_process()
+    for child in children:
         child.kill()
     with pytest.raises(ChildFailedError, match="killed"):
         victim.result(DEADLINE_SECONDS)
+    eventually(lambda: all(ended(child.pid) for child in children))
     assert still_works(pool)
 
 
