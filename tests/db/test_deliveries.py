@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from db import deliveries, history, queue
-from db.models import Delivery, DeliveryState, Event, Result, Subject, Task, TaskState
+from db.models import Delivery, DeliveryState, Event, Result, Subject, Task, TaskKind, TaskState
 from db.recovery import return_expired
 from db.session import Database
 from tests.db.makers import (
