@@ -22,6 +22,11 @@ from inference.codestream import FrameSize, frame_size, is_complete
 from inference.parse import HEADER_MAX_BYTES, PIXEL_DATA, Film, parse, parsing
 from inference.reading import RefusalCode, RefusedError
 
+# PS3.3 C.7.6.3.1.2, by samples per pixel.
+_INTERPRETATIONS = {
+    1: {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"},
+    3: {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"},
+}
 _JPEG_BASELINE_PROCESS = 0xC0
 
 
@@ -69,6 +74,12 @@ def _check_declared(header: Dataset, max_pixels: int) -> None:
     if samples not in (1, 3):
         raise RefusedError(
             RefusalCode.UNSUPPORTED, f"Images with {samples} samples per pixel are not supported."
+        )
+    interpretation = elements.text(header, "PhotometricInterpretation")
+    if interpretation not in _INTERPRETATIONS[samples]:
+        raise RefusedError(
+            RefusalCode.UNSUPPORTED,
+            f"The photometric interpretation of the {samples} sample(s) per pixel is not known.",
         )
     allocated = elements.integer(header, "BitsAllocated")
     stored = elements.integer(header, "BitsStored")
