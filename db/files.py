@@ -71,11 +71,11 @@ class FileStore:
         self.path(relative).unlink(missing_ok=True)
 
     def digest(self, relative: str) -> str | None:
-        """Return the SHA-256 of a stored file, or None where it is missing."""
+        """Return the SHA-256 of a stored file, or None where it is missing or cannot be read."""
         try:
             with self.path(relative).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
+        except OSError:
             return None
 
 
@@ -90,6 +90,7 @@ class Intake:
     def __init__(self, store: FileStore) -> None:
         self._store = store
         self._folder = store.root / "incoming" / uuid.uuid4().hex
+        # Neither begins nor ends while another listener recovers: that looks at all folders.
         with exclusive(_recovery_lock(store)):
             self._folder.mkdir(mode=FOLDER_MODE)
             self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, FILE_MODE)
@@ -126,10 +127,11 @@ class Intake:
 
     def close(self) -> None:
         """Give up the intake folder; it goes if everything in it is settled."""
-        if not any(self._folder.glob("*.part")):
-            (self._folder / "lock").unlink()
-            self._folder.rmdir()
-        os.close(self._lock)
+        with exclusive(_recovery_lock(self._store)):
+            if not any(self._folder.glob("*.part")):
+                (self._folder / "lock").unlink()
+                self._folder.rmdir()
+            os.close(self._lock)
 
 
 def recover(store: FileStore, is_known: Callable[[str], bool]) -> int:
