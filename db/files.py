@@ -25,6 +25,7 @@ class FileStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._durable: set[Path] = set()
 
     def prepare(self) -> None:
         """Create the folders.
@@ -39,6 +40,19 @@ class FileStore:
             self.root / "results",
         ):
             folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+
+    def make_folder(self, folder: Path) -> None:
+        """Create a folder below the data folder, and make its name and those above it durable.
+
+        That a folder exists does not make it durable: somebody else may have made it just now. So
+        every process syncs each folder's name once.
+        """
+        if folder == self.root or (folder in self._durable and folder.is_dir()):
+            return
+        self.make_folder(folder.parent)
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        sync_folder(folder.parent)
+        self._durable.add(folder)
 
     def path(self, relative: str) -> Path:
         """Return the absolute path of a stored file."""
@@ -55,7 +69,7 @@ class FileStore:
         """
         relative = f"results/{recorded_at:%Y/%m/%d}/{name}.dcm"
         target = self.path(relative)
-        _make_folder(target.parent)
+        self.make_folder(target.parent)
         partial = target.with_name(f"{name}.{uuid.uuid4().hex}.part")
         try:
             _write_synced(partial, [data])
@@ -109,7 +123,7 @@ class Intake:
         partial = self._folder / f"{name}.part"
         try:
             _write_synced(partial, parts)
-            _make_folder(target.parent)
+            self._store.make_folder(target.parent)
             target.hardlink_to(partial)
             sync_folder(target.parent)
         except OSError:
@@ -194,15 +208,6 @@ def _is_alive(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _make_folder(folder: Path) -> None:
-    """Create a folder and make it durable, up to the first parent that existed."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    sync_folder(folder.parent)
 
 
 def _write_synced(path: Path, parts: Sequence[bytes]) -> None:
