@@ -33,13 +33,9 @@ def carried(source: Dataset, charset: Charset) -> Parts:
         if attribute.required or (fits and attribute.tag in source):
             elements[attribute.tag] = (attribute.vr, value if fits else b"")
     for keyword, understand in _SEQUENCES.items():
-        items = stored.items(source, keyword)
-        understood = [understand(item, charset) for item in items]
-        # All or nothing: a PACS compares a sequence item by item, value by value.
-        if items and all(
-            parts and parts.keys() == set(item.keys())
-            for parts, item in zip(understood, items, strict=True)
-        ):
+        understood = [understand(item, charset) for item in stored.items(source, keyword)]
+        # All or nothing: a PACS may compare a sequence item by item.
+        if understood and all(understood):
             elements[stored.tag(keyword)] = explicit.sequence(map(explicit.item, understood))
     _drop_unexplained_deidentification(elements)
     return elements

@@ -22,8 +22,6 @@ def as_comprehensive_sr(data: bytes) -> tuple[bytes, str]:
         document = dcmread(BytesIO(data))
         document.SOPClassUID = ComprehensiveSRStorage
         document.SOPInstanceUID = twin_uid(document.SOPInstanceUID)
-        document.file_meta.MediaStorageSOPClassUID = document.SOPClassUID
-        document.file_meta.MediaStorageSOPInstanceUID = document.SOPInstanceUID
         for study in document.get("PredecessorDocumentsSequence", ()):
             for series in study.ReferencedSeriesSequence:
                 for item in series.ReferencedSOPSequence:

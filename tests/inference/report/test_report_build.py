@@ -351,6 +351,16 @@ def test_an_altered_duplicate_is_counted_and_the_original_speaks(tmp_path: Path)
     assert _evidence(document(result)) == {f"{STUDY}.1.1"}
 
 
+def test_an_altered_duplicate_never_speaks_for_a_study(tmp_path: Path) -> None:
+    original = film(tmp_path / "a.dcm")
+    altered = film(tmp_path / "b.dcm", PatientID="P-OTHER")
+    duplicate = Refusal(RefusalCode.ALTERED_DUPLICATE, "The image was sent before, unlike this.")
+    result = build_study(job(refused(altered, duplicate), refused(original)))
+    assert document(result).PatientID == "P-7"
+    with pytest.raises(ReportError, match="no film"):
+        build_study(job(refused(altered, duplicate)))
+
+
 def test_a_refused_file_that_is_no_dicom_is_counted_and_not_referred_to(tmp_path: Path) -> None:
     page = tmp_path / "page.dcm"
     page.write_text("<html>not a film</html>" * 20)

@@ -133,6 +133,7 @@ def test_a_film_without_preamble_is_read(tmp_path: Path) -> None:
         (b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7", ["", "ISO 2022 IR 149"], None),
         ("Wang^XiaoDong=王^小东".encode("gb18030"), "GB18030", "GB18030"),
         (b"Plain^Name", "LATIN", ""),
+        (b"\x1b(B\x1b$B;3ED\x1b(B^=", ["", "ISO 2022 IR 87"], None),  # oddly, yet rightly written
     ],
 )
 def test_names_keep_their_bytes_and_get_the_character_set_they_are_in(

@@ -70,6 +70,25 @@ def test_partial_and_revised_results_pass_every_judge(tmp_path: Path) -> None:
     assert judges.judge(results, [frontal, lateral]) == []
 
 
+def test_a_refused_object_that_is_no_image_is_evidence_and_not_in_the_library(
+    tmp_path: Path,
+) -> None:
+    frontal = film(tmp_path / "frontal.dcm")
+    state = film(
+        tmp_path / "state.dcm",
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.11.1",
+        SOPInstanceUID=f"{STUDY}.3.1",
+        SeriesInstanceUID=f"{STUDY}.3",
+        Modality="PR",
+        Rows=None,
+        Columns=None,
+        PixelData=None,
+    )
+    unsupported = Refusal(RefusalCode.UNSUPPORTED, "The object is not a radiograph.")
+    result = build_study(job(read(frontal), refused(state, unsupported)))
+    assert judges.judge(keep(tmp_path / "results", result), [frontal]) == []
+
+
 def test_real_rsna_films_pass_every_judge(tmp_path: Path, real_data: Path) -> None:
     readings = _rsna_readings(real_data / "rsna_mini")
     assert len(readings) == 3 * FILMS_PER_CLASS

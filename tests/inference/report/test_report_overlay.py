@@ -165,6 +165,20 @@ def test_the_overlay_is_baseline_jpeg_with_4_2_2_chroma(tmp_path: Path) -> None:
         assert absent not in dataset
 
 
+def test_an_earlier_lossy_compression_is_counted(tmp_path: Path) -> None:
+    before = {
+        "LossyImageCompression": "01",
+        "LossyImageCompressionRatio": "9.1",
+        "LossyImageCompressionMethod": "ISO_15444_1",
+    }
+    result = build_study(job(read(film(tmp_path / "film.dcm", **before))))
+    dataset = dcmread(BytesIO(result.overlays[0].data))
+    assert dataset.LossyImageCompression == "01"
+    assert dataset.LossyImageCompressionMethod == ["ISO_15444_1", "ISO_10918_1"]
+    assert len(dataset.LossyImageCompressionRatio) == 2
+    assert dataset.LossyImageCompressionRatio[0] == 9.1
+
+
 def test_the_quality_is_the_one_asked_for(tmp_path: Path) -> None:
     images = (read(film(tmp_path / "film.dcm")),)
     sizes = [
