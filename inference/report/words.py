@@ -91,7 +91,7 @@ def ascii_text(text: str) -> str:
 
 def _statement(finding: Finding, readings: Sequence[Reading], refusals: Sequence[Refusal]) -> str:
     if finding is Finding.FAILED:
-        return f"Not analysed, no statement about the lungs: {_reasons(refusals)}"
+        return f"Not analysed ({_reasons(refusals)}), so no statement about the lungs"
     decisive = most_suspicious(readings)
     probability, _ = _percents(decisive.pneumonia, decisive.threshold)
     likelihood = f"probability of pneumonia {probability}"

@@ -21,7 +21,7 @@ PINNED: dict[int, dict[str, str]] = {
     1: {
         "positive": "f3b40d18691b4837",
         "negative": "e6b9510b56826dab",
-        "failed": "43732f9ff3dea815",
+        "failed": "649a2cb148213bc8",
         "twin": "a34ab870895ad543",
         "overlay": "b23d1142d1843d1e",
     }

@@ -16,7 +16,7 @@ from inference.report.build import ReportError, build_study
 from inference.report.header import FilmHeader, read_header
 from inference.report.values import character_set
 from tests import judges
-from tests.inference.report.studies import STUDY, film, job, keep, read
+from tests.inference.report.studies import STUDY, film, job, keep, read, refused
 
 TYPE_2 = (
     "PatientName",
@@ -205,6 +205,25 @@ def test_a_film_that_names_no_instance_makes_no_report(
     with pytest.raises(ReportError, match="is not a UID") as caught:
         build_study(job(read(path)))
     assert not any(value in str(caught.value) for value in attributes.values())
+
+
+def test_nothing_of_a_patient_is_logged_or_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    secrets = {
+        "PatientID": "SECRET-ID" * 9,
+        "PatientName": "Secret^Name\x07",
+        "StudyDate": "secret date",
+        "InstanceNumber": "7777777",
+        "StudyInstanceUID": "1.02.003.99999",
+    }
+    path = film(tmp_path / "film.dcm", Rows=None, **secrets)
+    path.write_bytes(path.read_bytes().replace(b"7777777 ", b"secret7 "))
+    caplog.clear()
+    build_study(job(refused(path)))
+    said = "\n".join([*(record.getMessage() for record in caplog.records), *map(str, recwarn)])
+    assert "ecret" not in said
+    assert "99999" not in said
 
 
 def test_a_lossy_film_counts_its_own_compression_first(tmp_path: Path, real_data: Path) -> None:

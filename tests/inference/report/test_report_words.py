@@ -76,7 +76,7 @@ def study(*results: Reading | Refusal) -> Study:
         ),
         (
             (BROKEN, BROKEN),
-            "Not analysed, no statement about the lungs: The pixels cannot be decoded"
+            "Not analysed (The pixels cannot be decoded), so no statement about the lungs"
             "; algorithm hilum-default 1"
             "; for evaluation, not for clinical use; not verified by a physician",
         ),
