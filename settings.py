@@ -181,6 +181,11 @@ class Worker(_Section):
     )
     max_attempts: int = Field(3, ge=1, description="Attempts before a task is quarantined.")
 
+    @property
+    def processes(self) -> int:
+        """How many child processes decode: as configured, else one per core, at most 8."""
+        return self.decode_processes or min(8, len(os.sched_getaffinity(0)))
+
 
 class Eligibility(_Section):
     """Which films may be read at all; others are reported as not analysed."""

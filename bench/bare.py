@@ -14,7 +14,6 @@ from inference.isolation import IsolatedPool
 from inference.predict import Predictor
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import Refusal
-from inference.worker import decode_processes
 from settings import Settings
 
 
@@ -28,7 +27,7 @@ class Bare:
         self.predictor = Predictor(
             load_bundle(worker.bundle), runtime=worker.runtime, threads=worker.threads
         )
-        self.processes = decode_processes(settings)
+        self.processes = worker.processes
         self._pool = IsolatedPool(
             self.processes,
             timeout_seconds=worker.decode_timeout_seconds,

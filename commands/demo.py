@@ -30,10 +30,11 @@ from db.session import Database
 from scp_service.store_scu import Peer
 from scp_service.supervise import SUPERVISOR_VARIABLE
 from settings import Loaded
+from training.phantoms import Kind, phantom, write_phantom_dicom
 
 _START_SECONDS = 60
 _READ_SECONDS = 300
-_KINDS = ("opacity", "normal", "abnormal", "opacity", "lateral")
+_KINDS: tuple[Kind, ...] = ("opacity", "normal", "abnormal", "opacity", "lateral")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,6 @@ def _await_start(service: subprocess.Popen[bytes], ours: Peer, log: Path) -> Non
 
 def _samples(folder: Path) -> list[Path]:
     """Make phantom films; other ones each time, so that every demo reads something new."""
-    from training.phantoms import phantom, write_phantom_dicom
-
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.dcm"):
         old.unlink()

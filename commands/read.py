@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -32,10 +31,9 @@ def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
     bundle = load_bundle(settings.worker.bundle)
     predictor = Predictor(bundle, runtime=settings.worker.runtime, threads=settings.worker.threads)
     limits = Limits(settings.worker.max_pixels, settings.eligibility)
-    processes = settings.worker.decode_processes or min(8, len(os.sched_getaffinity(0)))
     name = f"{bundle.id} {bundle.version}"
     with IsolatedPool(
-        processes,
+        settings.worker.processes,
         timeout_seconds=settings.worker.decode_timeout_seconds,
         memory_bytes=settings.worker.decode_memory_bytes,
     ) as pool:

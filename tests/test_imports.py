@@ -17,7 +17,7 @@ NOT_INSTALLED = {"tests", "bench"}
 
 @dataclass(frozen=True)
 class Rule:
-    """What a room may import: every room, or these; some only from one module of the room."""
+    """What a room may import: every room, or these; some only from one part of the room."""
 
     everything: bool
     allowed: frozenset[str]
@@ -30,7 +30,8 @@ class Rule:
         if target not in self.allowed:
             return False
         only = self.only_from.get(target)
-        return only is None or module == f"{module.split('.')[0]}.{only}"
+        parts = module.split(".")
+        return only is None or parts[1:2] == [only]
 
 
 def parse_table(markdown: str) -> dict[str, Rule]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -24,30 +23,24 @@ from sqlalchemy.orm import Session
 from db import queue, studies
 from db.files import FileStore
 from db.keeper import LeaseKeeper
-from db.models import Instance, StoredReading, TaskKind
+from db.models import Instance, TaskKind
 from db.session import Database
 from inference.bundle import Bundle, device
 from inference.isolation import ChildFailedError, IsolatedPool
 from inference.predict import Predictor, reading
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import (
-    Box,
     Device,
-    Finding,
-    Probabilities,
     Reading,
     Refusal,
-    RefusalCode,
 )
 from inference.report.build import (
-    ImageResult,
-    Predecessor,
     ReportError,
     ResultObject,
-    StudyJob,
     StudyResult,
     build_study,
 )
+from inference.worker.rows import read_by_others, recorded_at, study_job, to_row
 from settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -65,11 +58,6 @@ class _Prepared:
 
     lease: queue.Lease
     film: Prepared
-
-
-def decode_processes(settings: Settings) -> int:
-    """Return how many child processes to use: as configured, else one per core, at most 8."""
-    return settings.worker.decode_processes or min(8, len(os.sched_getaffinity(0)))
 
 
 class Worker:
@@ -108,7 +96,7 @@ class Worker:
             self._database, lease_seconds=self._settings.worker.lease_seconds
         )
         with IsolatedPool(
-            decode_processes(self._settings),
+            self._settings.worker.processes,
             timeout_seconds=self._settings.worker.decode_timeout_seconds,
             memory_bytes=self._settings.worker.decode_memory_bytes,
         ) as pool:
@@ -150,7 +138,7 @@ class Worker:
             self._reading[future] = lease
 
     def _take_reports(self, pool: IsolatedPool) -> None:
-        room = 4 * decode_processes(self._settings) - len(self._reporting)
+        room = 4 * self._settings.worker.processes - len(self._reporting)
         if room <= 0:
             return
         with self._database.read() as session:
@@ -162,7 +150,7 @@ class Worker:
             leases = self._lease(session, TaskKind.REPORT, room, now)
             sources = [(lease, studies.material(session, lease.subject_id)) for lease in leases]
             for lease, source in list(sources):
-                stale = self._stale(source)
+                stale = read_by_others(source, self._device)
                 if stale:
                     sources.remove((lease, source))
                     studies.read_again(
@@ -170,7 +158,9 @@ class Worker:
                     )
         self._keeper.hold([lease for lease, _ in sources])
         for lease, source in sources:
-            future = pool.submit(build_study, self._job(source))
+            future = pool.submit(
+                build_study, study_job(source, self._store, self._device, self._settings)
+            )
             self._reporting[future] = (lease, source)
 
     def _claim(self, kind: TaskKind, room: int) -> list[tuple[queue.Lease, Path]]:
@@ -257,29 +247,7 @@ class Worker:
         self._keeper.drop([lease for lease, _ in records])
 
     def _read(self, lease: queue.Lease, said: Reading) -> _Record:
-        row = StoredReading(
-            instance_id=lease.subject_id,
-            bundle=said.bundle,
-            device_uid=self._device.uid,
-            rows=said.rows,
-            columns=said.columns,
-            p_normal=said.probabilities.normal,
-            p_not_normal=said.probabilities.not_normal,
-            p_lung_opacity=said.probabilities.lung_opacity,
-            pneumonia=said.pneumonia,
-            finding=said.finding.value,
-            threshold=said.threshold,
-            boxes=[
-                {
-                    "x": box.x,
-                    "y": box.y,
-                    "width": box.width,
-                    "height": box.height,
-                    "score": box.score,
-                }
-                for box in said.boxes
-            ],
-        )
+        row = to_row(said, lease.subject_id, self._device)
 
         def record(session: Session, now: datetime) -> None:
             row.created_at = now
@@ -312,15 +280,15 @@ class Worker:
     def _reported(
         self, lease: queue.Lease, source: studies.Material, result: StudyResult
     ) -> _Record:
-        recorded_at = _recorded_at(source)
+        moment = recorded_at(source)
         report = studies.NewReport(
             bundle=f"{self._device.name} {self._device.version}",
             device_uid=self._device.uid,
             finding=result.finding.value,
             probability=result.probability,
             sentence=result.sentence,
-            recorded_at=recorded_at,
-            results=tuple(self._keep(each, recorded_at) for each in (result.sr, *result.overlays)),
+            recorded_at=moment,
+            results=tuple(self._keep(each, moment) for each in (result.sr, *result.overlays)),
         )
         profiles = self._settings.profiles(source.source_ae, source.source_address)
         if not profiles:
@@ -340,41 +308,6 @@ class Worker:
             path=self._store.write_result(name, new.data, recorded_at),
             size=len(new.data),
             file_sha256=hashlib.sha256(new.data).hexdigest(),
-        )
-
-    def _stale(self, source: studies.Material) -> list[int]:
-        """List the images of a study that another model has read."""
-        return [
-            instance.id
-            for instance, stored in source.images
-            if stored is not None and stored.device_uid != self._device.uid
-        ]
-
-    def _job(self, source: studies.Material) -> StudyJob:
-        prior = source.prior
-        return StudyJob(
-            images=tuple(
-                ImageResult(
-                    self._store.path(instance.path),
-                    None if stored is None else _reading_of(stored),
-                    _refusal_of(instance) if stored is None else None,
-                )
-                for instance, stored in source.images
-            ),
-            device=self._device,
-            recorded_at=_recorded_at(source),
-            revision=source.revision,
-            predecessor=None
-            if prior is None
-            else Predecessor(
-                source.study_instance_uid,
-                prior.series_instance_uid,
-                prior.sop_class_uid,
-                prior.sop_instance_uid,
-            ),
-            sc_max_side=self._settings.report.sc_max_side,
-            jpeg_quality=self._settings.report.sc_jpeg_quality,
-            max_pixels=self._settings.worker.max_pixels,
         )
 
     def _give_back(self) -> None:
@@ -400,26 +333,3 @@ def _refused(lease: queue.Lease, refusal: Refusal) -> _Record:
     return lambda session, now: studies.record_refusal(
         session, lease, code=refusal.code.value, reason=refusal.reason, now=now
     )
-
-
-def _recorded_at(source: studies.Material) -> datetime:
-    """Return the time that a report carries: when the last of its images was settled."""
-    return max(instance.settled_at or instance.received_at for instance, _ in source.images)
-
-
-def _reading_of(stored: StoredReading) -> Reading:
-    return Reading(
-        rows=stored.rows,
-        columns=stored.columns,
-        probabilities=Probabilities(stored.p_normal, stored.p_not_normal, stored.p_lung_opacity),
-        pneumonia=stored.pneumonia,
-        boxes=tuple(Box(**box) for box in stored.boxes),
-        finding=Finding(stored.finding),
-        threshold=stored.threshold,
-        bundle=stored.bundle,
-    )
-
-
-def _refusal_of(instance: Instance) -> Refusal:
-    code = RefusalCode(instance.refusal_code or RefusalCode.UNDECODABLE)
-    return Refusal(code, instance.reason or "The image could not be read.")

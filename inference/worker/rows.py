@@ -1,0 +1,101 @@
+"""Between the database's rows and what inference speaks of. No effects."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from db.files import FileStore
+from db.models import Instance, StoredReading
+from db.studies import Material
+from inference.reading import (
+    Box,
+    Device,
+    Finding,
+    Probabilities,
+    Reading,
+    Refusal,
+    RefusalCode,
+)
+from inference.report.build import ImageResult, Predecessor, StudyJob
+from settings import Settings
+
+
+def to_row(said: Reading, instance_id: int, device: Device) -> StoredReading:
+    """Make the row of a reading; when it was made is set where it is recorded."""
+    return StoredReading(
+        instance_id=instance_id,
+        bundle=said.bundle,
+        device_uid=device.uid,
+        rows=said.rows,
+        columns=said.columns,
+        p_normal=said.probabilities.normal,
+        p_not_normal=said.probabilities.not_normal,
+        p_lung_opacity=said.probabilities.lung_opacity,
+        pneumonia=said.pneumonia,
+        finding=said.finding.value,
+        threshold=said.threshold,
+        boxes=[asdict(box) for box in said.boxes],
+    )
+
+
+def from_row(stored: StoredReading) -> Reading:
+    """Return the reading that a row holds."""
+    return Reading(
+        rows=stored.rows,
+        columns=stored.columns,
+        probabilities=Probabilities(stored.p_normal, stored.p_not_normal, stored.p_lung_opacity),
+        pneumonia=stored.pneumonia,
+        boxes=tuple(Box(**box) for box in stored.boxes),
+        finding=Finding(stored.finding),
+        threshold=stored.threshold,
+        bundle=stored.bundle,
+    )
+
+
+def read_by_others(source: Material, device: Device) -> list[int]:
+    """List the images of a study that another model has read."""
+    return [
+        instance.id
+        for instance, stored in source.images
+        if stored is not None and stored.device_uid != device.uid
+    ]
+
+
+def recorded_at(source: Material) -> datetime:
+    """Return the time that a report carries: when the last of its images was settled."""
+    return max(instance.settled_at or instance.received_at for instance, _ in source.images)
+
+
+def study_job(source: Material, store: FileStore, device: Device, settings: Settings) -> StudyJob:
+    """Describe the report of a study for the process that builds it."""
+    prior = source.prior
+    return StudyJob(
+        images=tuple(
+            ImageResult(
+                store.path(instance.path),
+                None if stored is None else from_row(stored),
+                _refusal(instance) if stored is None else None,
+            )
+            for instance, stored in source.images
+        ),
+        device=device,
+        recorded_at=recorded_at(source),
+        revision=source.revision,
+        predecessor=None
+        if prior is None
+        else Predecessor(
+            source.study_instance_uid,
+            prior.series_instance_uid,
+            prior.sop_class_uid,
+            prior.sop_instance_uid,
+        ),
+        sc_max_side=settings.report.sc_max_side,
+        jpeg_quality=settings.report.sc_jpeg_quality,
+        max_pixels=settings.worker.max_pixels,
+    )
+
+
+def _refusal(instance: Instance) -> Refusal:
+    code = RefusalCode(instance.refusal_code or RefusalCode.UNDECODABLE)
+    return Refusal(code, instance.reason or "The image could not be read.")
