@@ -26,7 +26,7 @@ from db.models import Instance
 from db.session import Database
 from scp_service.committer import Committer
 from scp_service.receive import Receiver, handle_store
-from scp_service.server import Server
+from scp_service.server import Server, read_our_way
 from settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
     server = ae.make_server(
         (settings.listener.host, settings.listener.port),
         evt_handlers=[
+            (evt.EVT_CONN_OPEN, read_our_way, [settings.listener.max_pdu_bytes]),
             (evt.EVT_REQUESTED, _admit, [settings, store]),
             (evt.EVT_C_STORE, handle_store, [receiver]),
             (evt.EVT_C_ECHO, lambda _event: 0x0000),

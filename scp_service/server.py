@@ -1,35 +1,29 @@
-"""The TCP side of the listener, behind pynetdicom's `make_server`: its socket options.
+"""The TCP side of the listener, behind pynetdicom's `make_server`: sockets and how they are read.
 
 What guards the port against idle and malicious connections belongs here too.
 """
 
 from __future__ import annotations
 
+import functools
 import socket
 from socketserver import BaseServer
-from typing import Any
 
+from pynetdicom import _config
+from pynetdicom.events import Event
 from pynetdicom.transport import AssociationServer
+
+# pynetdicom would describe every message for a log that nobody keeps.
+_config.LOG_HANDLER_LEVEL = "none"
 
 _KEEPALIVE_IDLE_SECONDS = 30
 _KEEPALIVE_INTERVAL_SECONDS = 10
 _KEEPALIVE_PROBES = 3
 _USER_TIMEOUT_MILLISECONDS = 60_000
-
-
-class QuickAckSocket(socket.socket):
-    """A TCP socket that acknowledges at once what it receives.
-
-    Linux leaves quick-acknowledge mode by itself after a while, so it is armed anew after every
-    read. A sender with Nagle's algorithm on then never waits for a delayed acknowledgement.
-    """
-
-    def recv(self, *args: Any) -> bytes:
-        """Receive, and acknowledge at once."""
-        data = super().recv(*args)
-        if data:
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return data
+_CHUNK_BYTES = 1_048_576
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux alone has it
+_LEAST_PDU_LIMIT = 1_048_576
+"""A-ASSOCIATE-RQ has no negotiated limit; the largest sensible one is far below this."""
 
 
 class Server(AssociationServer):
@@ -40,8 +34,6 @@ class Server(AssociationServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept a connection and set its socket's options."""
         accepted, address = super().get_request()
-        if type(accepted) is socket.socket:
-            accepted = QuickAckSocket(fileno=accepted.detach())
         set_options(accepted)
         return accepted, address
 
@@ -66,3 +58,34 @@ def set_options(connection: socket.socket) -> None:
     ):
         if hasattr(socket, option):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def read_our_way(event: Event, max_pdu_bytes: int) -> None:
+    """On EVT_CONN_OPEN: have this association's socket read by `receive`."""
+    association_socket = event.assoc.dul.socket
+    connection = association_socket.socket if association_socket else None
+    if connection is not None:
+        limit = max(max_pdu_bytes, _LEAST_PDU_LIMIT)
+        setattr(association_socket, "recv", functools.partial(receive, connection, limit))  # noqa: B010
+
+
+def receive(connection: socket.socket, limit: int, count: int) -> bytearray:
+    """Read exactly `count` bytes, or fewer where the peer closes the connection.
+
+    Linux leaves quick-acknowledge mode by itself after a while, so it is armed anew after every
+    read: a sender with Nagle's algorithm on then never waits for a delayed acknowledgement.
+
+    Raises:
+        OSError: the connection failed, or the peer announces a PDU beyond `limit` bytes.
+    """
+    if count > limit:
+        raise OSError("the peer announced a PDU beyond the limit")
+    data = bytearray()
+    while len(data) < count:
+        part = connection.recv(min(count - len(data), _CHUNK_BYTES))
+        if not part:
+            break
+        if _QUICKACK is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        data += part
+    return data
