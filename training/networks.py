@@ -15,6 +15,9 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+JIT = keras.backend.backend() != "tensorflow"
+"""Whether Keras compiles by XLA: under TensorFlow on a CPU, depthwise convolutions then take more
+than ten times as long."""
 STRIDE = 16
 """Pixels of the input per location of the box head, in both directions."""
 CUT = "block_12_add"
@@ -55,6 +58,8 @@ def build(size: int, weights: Path | None, *, seed: int, width: int = 96) -> Net
     )
     if weights is not None:
         net.load_weights(weights)
+    else:
+        _scale_for_relu(net, np.random.default_rng(seed))
     image = layers.Input((size, size, 1), dtype="uint8", name="image")
     scaled = layers.Rescaling(1 / 127.5, offset=-1.0)(image)
     colour = layers.Concatenate()([scaled, scaled, scaled])
@@ -68,7 +73,18 @@ def build(size: int, weights: Path | None, *, seed: int, width: int = 96) -> Net
         if isinstance(layer, layers.BatchNormalization):
             layer.trainable = False
     stem = keras.Model(image, first(colour), name="stem")
+    stem.jit_compile = JIT
     return Network(size, stem, _heads(second, tuple(cut.shape[1:]), width))
+
+
+def _scale_for_relu(net: keras.Model, rng: np.random.Generator) -> None:
+    """Draw kernels so that signals keep their size without normalisation (He et al. 2015)."""
+    for layer in net.layers:
+        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+            kernel, *rest = layer.get_weights()
+            depthwise = isinstance(layer, layers.DepthwiseConv2D)
+            inputs = np.prod(kernel.shape[: 2 if depthwise else 3])
+            layer.set_weights([rng.normal(0, np.sqrt(2 / inputs), kernel.shape), *rest])
 
 
 def _heads(second: keras.Model, shape: tuple[int, ...], width: int) -> keras.Model:

@@ -1,0 +1,158 @@
+"""The figures of merit, against cases worked by hand and a second way to compute them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from training import metrics
+
+
+def boxes(*corners: tuple[float, ...]) -> np.ndarray:
+    return np.array(corners, np.float64).reshape(-1, 4)
+
+
+def score(predicted: np.ndarray, truth: np.ndarray, confidence: list[float] | None = None) -> float:
+    sure = np.array(confidence if confidence is not None else [1.0] * len(predicted))
+    (found,) = metrics.challenge_scores([(predicted, sure)], [truth])
+    return float(found)
+
+
+def test_thresholds_are_the_challenges() -> None:
+    assert metrics.CHALLENGE_THRESHOLDS == (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
+
+
+TRUE = boxes((0, 0, 100, 100))
+
+
+@pytest.mark.parametrize(
+    ("height", "hits"),
+    [
+        (40, 0),  # IoU exactly 0.40: no hit, the rule is "greater than"
+        (40.01, 1),
+        (45, 1),
+        (50, 2),
+        (60.01, 5),
+        (75, 7),  # exactly the last threshold
+        (75.01, 8),
+        (100, 8),
+    ],
+)
+def test_a_hit_needs_an_iou_greater_than_the_threshold(height: float, hits: int) -> None:
+    assert score(boxes((0, 0, 100, height)), TRUE) == pytest.approx(hits / 8)
+
+
+def test_a_film_with_neither_truth_nor_prediction_is_left_out() -> None:
+    scores = metrics.challenge_scores(
+        [(boxes(), np.array([])), (TRUE, np.array([0.5]))], [boxes(), TRUE]
+    )
+    assert np.isnan(scores[0])
+    assert metrics.mean_score(scores) == 1.0
+
+
+def test_any_box_on_a_film_without_truth_scores_nothing() -> None:
+    assert score(TRUE, boxes()) == 0.0
+
+
+def test_a_missed_film_scores_nothing() -> None:
+    assert score(boxes(), TRUE) == 0.0
+
+
+def test_false_positives_and_misses_count_alike() -> None:
+    two = boxes((0, 0, 100, 100), (200, 0, 300, 100))
+    assert score(two, TRUE) == pytest.approx(1 / 2)  # one TP, one FP
+    assert score(TRUE, two) == pytest.approx(1 / 2)  # one TP, one FN
+    away = boxes((0, 0, 100, 100), (500, 500, 600, 600))
+    assert score(away, two) == pytest.approx(1 / 3)  # one TP, one FP, one FN
+
+
+def test_one_true_box_is_found_once() -> None:
+    assert score(boxes((0, 0, 100, 100), (0, 0, 100, 99)), TRUE) == pytest.approx(1 / 2)
+
+
+def test_the_more_confident_box_chooses_first() -> None:
+    # Both predictions overlap the first true box best; the loser has nothing else to match.
+    truth = boxes((0, 0, 100, 100), (0, 60, 100, 160))
+    predicted = boxes((0, 0, 100, 100), (0, 40, 100, 140))
+    first = score(predicted, truth, [0.9, 0.8])  # exact box takes truth 1; the other has 2 at .67
+    # The other way round the middle box takes truth 2 (0.67 > 0.43), so nothing changes.
+    assert first == score(predicted, truth, [0.8, 0.9])
+    assert first == pytest.approx(np.mean([1.0] * 6 + [1 / 3] * 2))
+
+
+def plainly(predicted: np.ndarray, truth: np.ndarray, sure: np.ndarray, threshold: float) -> float:
+    """The same rule written out pixel by pixel, for boxes with whole corners."""
+
+    def area(box: np.ndarray) -> set[tuple[int, int]]:
+        x0, y0, x1, y1 = (int(v) for v in box)
+        return set(itertools.product(range(x0, x1), range(y0, y1)))
+
+    free = list(range(len(truth)))
+    found = 0
+    for k in sorted(range(len(predicted)), key=lambda k: -sure[k]):
+        mine = area(predicted[k])
+        overlaps = {t: len(mine & area(truth[t])) / len(mine | area(truth[t])) for t in free}
+        best = max(overlaps, key=lambda t: overlaps[t], default=None)
+        if best is not None and overlaps[best] > threshold:
+            free.remove(best)
+            found += 1
+    return found / (len(predicted) + len(truth) - found)
+
+
+def test_random_films_agree_with_counting_pixels() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+
+        def some(count: int) -> np.ndarray:
+            low = rng.integers(0, 12, (count, 2))
+            return np.hstack([low, low + rng.integers(3, 14, (count, 2))]).astype(np.float64)
+
+        truth, predicted = some(int(rng.integers(1, 4))), some(int(rng.integers(1, 4)))
+        sure = rng.permutation(len(predicted)) / 10 + 0.1
+        expected = np.mean(
+            [plainly(predicted, truth, sure, t) for t in metrics.CHALLENGE_THRESHOLDS]
+        )
+        assert score(predicted, truth, sure.tolist()) == pytest.approx(expected)
+
+
+def test_auc_counts_pairs_and_ties_half() -> None:
+    scores = np.array([0.1, 0.4, 0.4, 0.9])
+    truth = np.array([False, False, True, True])
+    assert metrics.auc(scores, truth) == pytest.approx(3.5 / 4)
+    assert metrics.auc(-scores, truth) == pytest.approx(0.5 / 4)
+    assert np.isnan(metrics.auc(scores, np.ones(4, bool)))
+
+
+def test_calibration_error_and_brier_by_hand() -> None:
+    probability = np.array([0.05, 0.05, 0.95, 0.95, 1.0])
+    truth = np.array([False, True, True, True, True])
+    # Bins 0 (2 films, .05 against .5) and 9 (3 films, .9667 against 1).
+    assert metrics.expected_calibration_error(probability, truth) == pytest.approx(
+        2 / 5 * 0.45 + 3 / 5 * (1 - 2.9 / 3)
+    )
+    assert metrics.brier(probability, truth) == pytest.approx((0.05**2 + 0.95**2 + 2 * 0.05**2) / 5)
+
+
+def test_intervals_draw_patients_not_films() -> None:
+    # One patient with 50 films of value 1, one with a single 0: drawing films would give a narrow
+    # interval near 0.98, drawing patients must reach both ends.
+    values = np.array([1.0] * 50 + [0.0])
+    found = metrics.with_interval(
+        lambda i: float(values[i].mean()), ["a"] * 50 + ["b"], "mean", draws=200
+    )
+    assert (found.low, found.high) == (0.0, 1.0)
+    assert found.value == pytest.approx(50 / 51, abs=1e-4)
+
+
+def test_intervals_are_the_same_every_time() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    patients = [str(k // 2) for k in range(30)]
+
+    def mean(i: np.ndarray) -> float:
+        return float(values[i].mean())
+
+    first = metrics.with_interval(mean, patients, "mean")
+    assert first == metrics.with_interval(mean, patients, "mean")
+    assert first.low < first.value < first.high

@@ -1,0 +1,83 @@
+"""Films are decoded once and kept as the network sees them."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.pixels import Letterbox, letterbox, pixel_aspect
+from inference.prepare import load_display
+from training.tables import Film
+
+MAX_PIXELS = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A film as the network sees it: `image` is (size, size) uint8, made just as in serving.
+
+    `rows` and `columns` are the stored image's size, `view` its View Position ("" if unknown).
+    """
+
+    image: NDArray[np.uint8]
+    letterbox: Letterbox
+    rows: int
+    columns: int
+    view: str
+
+    def corners(self, film: Film) -> NDArray[np.float32]:
+        """The film's known boxes as (n, 4) x0, y0, x1, y1 in pixels of `image`."""
+        boxes = [self.letterbox.to_input(x, y, x + w, y + h) for x, y, w, h in film.boxes or ()]
+        return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def load_squares(films: Sequence[Film], size: int, folder: Path) -> list[Square]:
+    """Return the films at `size` pixels a side, decoding those that are not in `folder` yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_load(film, size, folder) for film in films]
+
+
+def fingerprint(films: Sequence[Film], squares: Sequence[Square]) -> str:
+    """SHA-256 over labels, boxes and pixels of the films, in order."""
+    digest = hashlib.sha256()
+    for film, square in zip(films, squares, strict=True):
+        digest.update(repr((film.id, film.patient, film.label, film.boxes)).encode())
+        digest.update(square.image.tobytes())
+    return digest.hexdigest()
+
+
+def _load(film: Film, size: int, folder: Path) -> Square:
+    stat = film.path.stat()
+    key = f"{film.path.resolve()} {stat.st_size} {stat.st_mtime_ns} {size}"
+    file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            scale_x, scale_y, offset_x, offset_y = kept["letterbox"].tolist()
+            rows, columns = kept["shape"].tolist()
+            box = Letterbox(scale_x, scale_y, offset_x, offset_y, size)
+            return Square(kept["image"], box, rows, columns, str(kept["view"]))
+    except (FileNotFoundError, zipfile.BadZipFile):  # not made yet, or cut off while it was made
+        square = _make(film, size)
+    place = [getattr(square.letterbox, name) for name in ("scale_x", "scale_y")]
+    place += [square.letterbox.offset_x, square.letterbox.offset_y]
+    shape = [square.rows, square.columns]
+    np.savez(file, image=square.image, letterbox=place, shape=shape, view=square.view)
+    return square
+
+
+def _make(film: Film, size: int) -> Square:
+    view, aspect = "", 1.0
+    if film.path.suffix == ".dcm":
+        header, image = load_display(film.path, MAX_PIXELS)
+        view, aspect = str(header.get("ViewPosition") or ""), pixel_aspect(header)
+    else:
+        image = np.asarray(cv2.imread(str(film.path), cv2.IMREAD_GRAYSCALE), np.uint8)
+    square, box = letterbox(image, size, pixel_aspect=aspect)
+    return Square(square, box, image.shape[0], image.shape[1], view)
