@@ -105,10 +105,8 @@ def record_film(session: Session, film: Film, now: datetime) -> Outcome:
         )
     )
     same = next((copy for copy in earlier if copy.sha256 == film.sha256), None)
-    if same is not None and same.path == film.path:
-        return Outcome.NEW if same.altered_from is None else Outcome.ALTERED
     if same is not None:
-        return Outcome.DUPLICATE
+        return _outcome(same) if same.path == film.path else Outcome.DUPLICATE
 
     current = next((copy for copy in earlier if copy.current and copy.study_id == study.id), None)
     ours = not earlier or earlier[0].study_id == study.id
@@ -145,6 +143,16 @@ def record_film(session: Session, film: Film, now: datetime) -> Outcome:
     if instance.current:
         _reopen(session, study, film, now)
     return Outcome.ALTERED if earlier else Outcome.NEW
+
+
+def recorded(session: Session, path: str) -> Outcome | None:
+    """Tell what became of the film whose file has this path; None where there is no such row."""
+    copy = session.scalar(select(Instance).where(Instance.path == path))
+    return None if copy is None else _outcome(copy)
+
+
+def _outcome(copy: Instance) -> Outcome:
+    return Outcome.NEW if copy.altered_from is None else Outcome.ALTERED
 
 
 def _study(session: Session, film: Film, now: datetime) -> Study:

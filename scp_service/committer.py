@@ -8,10 +8,16 @@ from concurrent.futures import Future
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.intake import Film, Outcome, record_film
+from db.intake import Film, Outcome, record_film, recorded
 from db.session import Database
 
 _MOST_AT_ONCE = 64
+
+_Entry = tuple[Film, Future[Outcome]]
+
+
+class UncertainError(Exception):
+    """The answer to a commit was lost, and the database cannot be asked what became of it."""
 
 
 class Committer:
@@ -19,7 +25,7 @@ class Committer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: queue.SimpleQueue[tuple[Film, Future[Outcome]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
@@ -28,6 +34,7 @@ class Committer:
 
         Raises:
             SQLAlchemyError: it could not be recorded; nothing of it is kept.
+            UncertainError: it may have been recorded: its file must be kept for now.
         """
         done: Future[Outcome] = Future()
         self._waiting.put((film, done))
@@ -49,22 +56,37 @@ class Committer:
             if films:
                 self._commit(films)
 
-    def _commit(self, films: list[tuple[Film, Future[Outcome]]]) -> None:
+    def _commit(self, films: list[_Entry], *, doubt: bool = False) -> None:
+        """Record films in one transaction; `doubt`: an earlier try may have been committed."""
         try:
             with self._database.write() as session:
                 now = self._database.now(session)
                 outcomes = [record_film(session, film, now) for film, _ in films]
+                session.flush()
+                doubt = True
         except Exception as error:
-            # One bad film must not take the others with it: each gets a transaction of its own.
             if len(films) > 1:
+                # One bad film must not take the others with it: each gets a transaction of its own.
                 for entry in films:
-                    self._commit([entry])
+                    self._commit([entry], doubt=doubt)
             else:
-                films[0][1].set_exception(
-                    error
-                    if isinstance(error, SQLAlchemyError)
-                    else SQLAlchemyError(f"recording failed ({type(error).__name__})")
-                )
+                self._fail(*films[0], error, doubt=doubt)
             return
         for (_, done), outcome in zip(films, outcomes, strict=True):
             done.set_result(outcome)
+
+    def _fail(self, film: Film, done: Future[Outcome], error: Exception, *, doubt: bool) -> None:
+        """Hand out an error, unless the film turns out to be recorded all the same."""
+        if doubt:
+            try:
+                with self._database.read() as session:
+                    outcome = recorded(session, film.path)
+            except SQLAlchemyError:
+                done.set_exception(UncertainError("the database does not answer"))
+                return
+            if outcome is not None:
+                done.set_result(outcome)
+                return
+        if not isinstance(error, SQLAlchemyError):
+            error = SQLAlchemyError(f"recording failed ({type(error).__name__})")
+        done.set_exception(error)

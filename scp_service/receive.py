@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.files import FileStore, Intake
 from db.intake import Film, Outcome
-from scp_service.committer import Committer
+from scp_service.committer import Committer, UncertainError
 from scp_service.header import TooLargeError, UnreadableError, is_uid, read_header, text
 from settings import Listener
 
@@ -29,6 +29,7 @@ class Status(IntEnum):
 
     SUCCESS = 0x0000
     INVALID_UID = 0x0117
+    CLASS_NOT_SUPPORTED = 0x0122
     OUT_OF_RESOURCES = 0xA700
     MISMATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
@@ -54,6 +55,10 @@ def handle_store(event: Event, receiver: Receiver) -> Dataset:
     syntax = str(event.context.transfer_syntax)
     if not is_uid(command_uid):
         return _answer(Status.INVALID_UID, "the SOP Instance UID is not a UID")
+    if command_class != event.context.abstract_syntax:
+        return _answer(
+            Status.CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"
+        )
     if len(encoded) > receiver.limits.max_dataset_bytes:
         return _answer(Status.OUT_OF_RESOURCES, "the data set is larger than is allowed here")
     try:
@@ -83,6 +88,10 @@ def handle_store(event: Event, receiver: Receiver) -> Dataset:
     except SQLAlchemyError as error:
         receiver.intake.settle(path, keep=False)
         _log.error("A film was refused: it could not be recorded (%s).", type(error).__name__)
+        return _answer(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
+    except UncertainError:
+        # Not settled: the next start of a listener finds the file and whether it has a row.
+        _log.error("A film was refused: the database did not say whether it is recorded.")
         return _answer(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
     receiver.intake.settle(path, keep=outcome is not Outcome.DUPLICATE)
     if outcome is Outcome.ALTERED:
