@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from ipaddress import ip_address
 
 from pydicom.uid import (
@@ -62,11 +62,18 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
     if not settings.peers:
         _log.warning("No peers are configured: ANYONE who reaches the port may send films.")
 
-    intake = Intake(store)
-    committer = Committer(database)
-    receiver = Receiver(store, intake, committer, settings.listener)
-    ae = _application_entity(settings)
-    server = ae.make_server(
+    with (
+        closing(Intake(store)) as intake,
+        closing(Committer(database)) as committer,
+        _serving(settings, store, Receiver(store, intake, committer, settings.listener)) as server,
+    ):
+        _log.info("Listening on port %d as %s.", settings.listener.port, settings.listener.ae_title)
+        yield server
+
+
+@contextmanager
+def _serving(settings: Settings, store: FileStore, receiver: Receiver) -> Iterator[Server]:
+    server = _application_entity(settings).make_server(
         (settings.listener.host, settings.listener.port),
         evt_handlers=[
             (evt.EVT_CONN_OPEN, read_our_way, [settings.listener.max_pdu_bytes]),
@@ -77,17 +84,13 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
         server_class=Server,
     )
     assert isinstance(server, Server)
-    thread = threading.Thread(target=server.serve_forever, name="accept", daemon=True)
-    thread.start()
-    _log.info("Listening on port %d as %s.", settings.listener.port, settings.listener.ae_title)
+    threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
     try:
         yield server
     finally:
         server.shutdown()
+        server.server_close()  # at once: a sender that comes now must try another listener
         _drain(server)
-        server.server_close()
-        committer.close()
-        intake.close()
 
 
 def _application_entity(settings: Settings) -> AE:
