@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pydicom
 import pytest
@@ -361,21 +362,44 @@ def test_a_subsampled_jpeg_2000_bomb_is_not_decoded(
     assert refusal_to_decode(path) is RefusalCode.TOO_LARGE
 
 
-def _forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forbid_decoding(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     def decoded(*_: object, **__: object) -> None:
-        raise AssertionError("the pixels were decoded")
+        pytest.fail("the pixels were decoded")
 
-    monkeypatch.setattr("inference.decode.get_decoder", decoded)
-    monkeypatch.setattr("inference.decode.cv2.imdecode", decoded)
+    for name in names or ("get_decoder", "cv2.imdecode"):
+        monkeypatch.setattr(f"inference.decode.{name}", decoded)
 
 
-def test_a_jpeg_of_three_components_in_a_grey_film_is_refused(tmp_path: Path) -> None:
-    import cv2
+def test_8_bit_grey_jpeg_takes_the_fast_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_film(tmp_path / "film.dcm", syntax=JPEGBaseline8Bit)
+    _forbid_decoding(monkeypatch, "get_decoder")
+    _, values = decode(path, max_pixels=MAX_PIXELS)
+    assert values.shape == (256, 240)
 
+
+def test_a_jpeg_of_three_components_in_a_grey_film_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, codestream = cv2.imencode(".jpg", np.stack([make_picture()] * 3, axis=-1))
     path = write_encapsulated(
         tmp_path / "film.dcm", make_dataset(), codestream.tobytes(), JPEGBaseline8Bit
     )
+    _forbid_decoding(monkeypatch)
+    assert refusal_to_decode(path) is RefusalCode.UNDECODABLE
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_film(tmp_path / "film.dcm", syntax=JPEGBaseline8Bit)
+    whole = pydicom.dcmread(path)
+    codestream = pydicom.encaps.get_frame(whole.PixelData, 0, number_of_frames=1)
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 6) + b"\xff\xd8\xff\xd9"
+    cut = codestream[:2] + thumbnail + codestream[2 : len(codestream) // 2]
+    write_encapsulated(path, whole, cut, JPEGBaseline8Bit)
+    _forbid_decoding(monkeypatch)
     assert refusal_to_decode(path) is RefusalCode.UNDECODABLE
 
 
@@ -455,11 +479,12 @@ def test_a_deeply_nested_header_is_refused(tmp_path: Path) -> None:
 def test_broken_values_are_neither_logged_nor_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = make_film(tmp_path / "film.dcm", AccessionNumber="CANARY" * 2)
+    path = make_film(tmp_path / "film.dcm")
     whole = path.read_bytes()
-    broken = whole.replace(b"19600101", b"CANARY!!").replace(b"064Y", b"CANA")
-    assert broken != whole
-    path.write_bytes(broken)
+    assert whole.count(b"ISO_IR 192") == 1
+    path.write_bytes(whole.replace(b"ISO_IR 192", b"CANARY 192"))
+    with pytest.warns(UserWarning, match="CANARY"):
+        pydicom.dcmread(path)
     with caplog.at_level(logging.DEBUG), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         decode(path, max_pixels=MAX_PIXELS)

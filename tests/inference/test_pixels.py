@@ -186,6 +186,29 @@ def test_luts_read_from_a_file_are_applied_as_pydicom_does(
     assert display.max() == 255
 
 
+@pytest.mark.parametrize(("signed", "written"), [(True, 65336), (False, -25536)])
+def test_a_lut_whose_first_value_has_the_wrong_sign_is_read(signed: bool, written: int) -> None:
+    first = -200 if signed else 40_000  # of 16 bits, as the pixels are
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if written < 0 else "US", [3, written, 16])
+    item["LUTDescriptor"].value = [3, written, 16]
+    item.add_new("LUTData", "US", [0, 6400, 65535])
+    stored = np.array([[first, first + 1, first + 2]], np.int16 if signed else np.uint16)
+    header = make_dataset(stored, VOILUTSequence=Sequence([item]))
+    assert display_image(header, stored).tolist() == [[0, 25, 255]]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_lut_data_in_words_of_either_order_is_read(order: str) -> None:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [3, 0, 16])
+    item.add_new("LUTData", "OW", np.array([0, 6400, 65535], f"{order}u2").tobytes())
+    stored = np.array([[0, 1, 2]], np.uint16)
+    header = make_dataset(stored, VOILUTSequence=Sequence([item]))
+    header.set_original_encoding(False, order == "<")
+    assert display_image(header, stored).tolist() == [[0, 25, 255]]
+
+
 def test_lut_data_in_bytes_is_read() -> None:
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [4, 0, 8])
@@ -346,11 +369,11 @@ def test_circular_and_polygonal_shutters_hide_what_is_outside() -> None:
     assert shown_circle[50, 12] == 200
     assert abs((shown_circle > 0).sum() - np.pi * 40**2) < 200
     triangle = make_dataset(
-        film, ShutterShape="POLYGONAL", VerticesOfThePolygonalShutter=[1, 1, 1, 101, 101, 1]
+        film, ShutterShape="POLYGONAL", VerticesOfThePolygonalShutter=[1, 1, 1, 101, 51, 1]
     )
     shown_triangle = display_image(triangle, film)
-    assert shown_triangle[10, 10] == 200
-    assert shown_triangle[90, 90] == 0
+    assert shown_triangle[2, 90] == 200  # row 3, column 91
+    assert shown_triangle[90, 2] == 0
 
 
 @pytest.mark.parametrize(
