@@ -11,7 +11,6 @@ from io import BytesIO
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
-    UID,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
@@ -44,16 +43,14 @@ def forms(sop_class_uid: str, transfer_syntax_uid: str) -> list[Form]:
 def adapt(data: bytes, form: Form) -> Dataset:
     """Bring a kept file into a form.
 
-    A Comprehensive 3D SR becomes a Comprehensive SR with the same tree and a UID of its own; a JPEG
-    image is decoded (its lossy compression attributes stay, PS3.3 C.7.6.1.1.5). Which uncompressed
-    transfer syntax it is sent in is up to the association.
+    A Comprehensive 3D SR becomes a Comprehensive SR with the same tree, which holds nothing that
+    this class lacks, and a UID of its own; it names the twin of its predecessor, which such a peer
+    was given. A JPEG image is decoded (its lossy compression attributes stay, PS3.3
+    C.7.6.1.1.5). Which uncompressed transfer syntax it is sent in is up to the association.
     """
     dataset = dcmread(BytesIO(data))
-    wanted, held = form.sop_class_uid, dataset.SOPClassUID
-    if wanted == ComprehensiveSRStorage and held == Comprehensive3DSRStorage:
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = ComprehensiveSRStorage
-        uid = UID(twin_uid(str(dataset.SOPInstanceUID)))
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+    if form.sop_class_uid == ComprehensiveSRStorage:
+        _become_comprehensive_sr(dataset)
     if dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit:
         dataset.decompress(generate_instance_uid=False)
     return dataset
@@ -62,3 +59,19 @@ def adapt(data: bytes, form: Form) -> Dataset:
 def twin_uid(sop_instance_uid: str) -> str:
     """Return the UID of the Comprehensive SR that stands for a Comprehensive 3D SR."""
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'88.33 {sop_instance_uid}').int}"
+
+
+def _become_comprehensive_sr(document: Dataset) -> None:
+    _become_twin(document, "SOPClassUID", "SOPInstanceUID")
+    _become_twin(document.file_meta, "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID")
+    for study in document.get("PredecessorDocumentsSequence", ()):
+        for series in study.ReferencedSeriesSequence:
+            for item in series.ReferencedSOPSequence:
+                _become_twin(item, "ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
+
+
+def _become_twin(dataset: Dataset, class_keyword: str, instance_keyword: str) -> None:
+    if dataset[class_keyword].value == Comprehensive3DSRStorage:
+        uid = twin_uid(str(dataset[instance_keyword].value))
+        setattr(dataset, class_keyword, ComprehensiveSRStorage)
+        setattr(dataset, instance_keyword, uid)
