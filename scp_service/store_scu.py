@@ -79,7 +79,8 @@ class Sender:
             response = self._association.send_c_store(film, msg_id=self._message_id)
         except RuntimeError:
             raise PeerError("the association ended") from None
-        return Answer(_status(response), str(response.get("ErrorComment", "") or ""))
+        comment = str(response.get("ErrorComment", "") or "")
+        return Answer(_status(response), comment.replace("\0", ""))
 
     def echo(self) -> int:
         """Send a C-ECHO and return its status.
@@ -102,12 +103,15 @@ def associated(peer: Peer, contexts: Sequence[tuple[str, str]]) -> Iterator[Send
     ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     for sop_class, syntax in contexts:
         ae.add_requested_context(sop_class, syntax)
-    association = ae.associate(
-        peer.host,
-        peer.port,
-        ae_title=peer.ae_title,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _on_open)],
-    )
+    try:
+        association = ae.associate(
+            peer.host,
+            peer.port,
+            ae_title=peer.ae_title,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _on_open)],
+        )
+    except OSError as error:
+        raise PeerError(f"it cannot be reached ({error.strerror})") from None
     if not association.is_established:
         raise PeerError(_why_not(association))
     try:
@@ -129,9 +133,9 @@ def _why_not(association: Association) -> str:
         reason = answer.reason_str if answer is not None else "no reason given"
         kind = answer.result_str.lower() if answer is not None else "rejected"
         return f"it rejected the association ({kind}: {reason})"
-    if association.is_aborted:
-        return "it cannot be reached, or it aborted the association"
-    return "it accepted none of the presentation contexts"
+    if association.rejected_contexts:
+        return "it accepted none of the presentation contexts"
+    return "it cannot be reached, or it aborted the association"
 
 
 def _status(response: Dataset) -> int:
