@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
@@ -179,12 +179,17 @@ def _is_baseline_grey(size: FrameSize) -> bool:
 
 
 def _decode_baseline_grey(codestream: bytes) -> NDArray[np.uint8]:
-    """Decode 8 bit grey JPEG by OpenCV: several times faster than the general way."""
-    # IMREAD_UNCHANGED: an EXIF orientation must not turn the film.
-    values = cv2.imdecode(np.frombuffer(codestream, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.ndim != 2 or values.dtype != np.uint8:
-        raise RefusedError(RefusalCode.UNDECODABLE, "The JPEG image cannot be decoded.")
-    return np.asarray(values, dtype=np.uint8)
+    """Decode 8 bit grey JPEG by libjpeg-turbo: several times faster than the general way.
+
+    `strict` refuses corrupt data, which OpenCV would decode as if the film were whole.
+    """
+    try:
+        values = simplejpeg.decode_jpeg(codestream, "GRAY", strict=True)
+    except ValueError:
+        raise RefusedError(
+            RefusalCode.UNDECODABLE, "The JPEG image is corrupt and cannot be decoded."
+        ) from None
+    return np.asarray(values[..., 0], dtype=np.uint8)
 
 
 def _values(film: Film, image: Dataset) -> NDArray[Any]:

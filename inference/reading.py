@@ -102,6 +102,10 @@ class RefusedError(Exception):
         super().__init__(reason)
         self.refusal = Refusal(code, reason)
 
+    def __reduce__(self) -> tuple[type[RefusedError], tuple[RefusalCode, str]]:
+        """Let a child process hand it to its parent."""
+        return type(self), (self.refusal.code, self.refusal.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Device:

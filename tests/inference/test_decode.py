@@ -18,6 +18,7 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     HTJ2K,
@@ -366,7 +367,7 @@ def _forbid_decoding(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     def decoded(*_: object, **__: object) -> None:
         pytest.fail("the pixels were decoded")
 
-    for name in names or ("get_decoder", "cv2.imdecode"):
+    for name in names or ("get_decoder", "simplejpeg.decode_jpeg"):
         monkeypatch.setattr(f"inference.decode.{name}", decoded)
 
 
@@ -504,3 +505,17 @@ def test_hostile_real_files_are_decoded_or_refused(real_data: Path) -> None:
     assert codes["orth__2026-05-26-oob-monochrome-65535.dcm"] is RefusalCode.TOO_LARGE
     assert codes["pyd__MR_truncated.dcm"] is RefusalCode.UNDECODABLE
     assert codes["pyd__DICOMDIR.dcm"] is RefusalCode.UNSUPPORTED
+
+
+def test_a_damaged_jpeg_is_refused_and_not_guessed_at(tmp_path: Path) -> None:
+    """A decoder that fills in what is missing would show a film that nobody took."""
+    path = make_film(tmp_path / "film.dcm", syntax=JPEGBaseline8Bit)
+    film = pydicom.dcmread(path)
+    codestream = bytearray(next(generate_frames(film.PixelData, number_of_frames=1)))
+    middle = len(codestream) // 2
+    codestream[middle : middle + 200] = bytes(range(200))
+    film.PixelData = encapsulate([bytes(codestream)])
+    film.save_as(path)
+    with pytest.raises(RefusedError) as refused:
+        decode(path, max_pixels=MAX_PIXELS)
+    assert refused.value.refusal.code is RefusalCode.UNDECODABLE
