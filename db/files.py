@@ -11,13 +11,14 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+PARTIAL = ".part"
 
 
 class FileStore:
@@ -63,22 +64,45 @@ class FileStore:
         return shutil.disk_usage(self.root).free
 
     def write_result(self, name: str, data: bytes, recorded_at: datetime) -> str:
-        """Write a result durably and return its relative path.
+        """Write one result; see `write_results`."""
+        return self.write_results({name: data}, recorded_at)[name]
+
+    def write_results(self, results: Mapping[str, bytes], recorded_at: datetime) -> dict[str, str]:
+        """Write results durably, all or none, and return their relative paths by name.
 
         The same name and time give the same path, so that work done twice leaves one file.
+
+        Raises:
+            OSError: no room, or the disk failed; nothing new is left behind.
         """
-        relative = f"results/{recorded_at:%Y/%m/%d}/{name}.dcm"
-        target = self.path(relative)
-        self.make_folder(target.parent)
-        partial = target.with_name(f"{name}.{uuid.uuid4().hex}.part")
+        folder = f"results/{recorded_at:%Y/%m/%d}"
+        self.make_folder(self.path(folder))
+        paths = {name: f"{folder}/{name}.dcm" for name in results}
+        partials = {
+            name: self.path(f"{folder}/{name}.{uuid.uuid4().hex}{PARTIAL}") for name in results
+        }
         try:
-            _write_synced(partial, [data])
-            partial.replace(target)
+            for name, data in results.items():
+                _write_synced(partials[name], [data])
+            for name, partial in partials.items():
+                partial.replace(self.path(paths[name]))
         except OSError:
-            partial.unlink(missing_ok=True)
+            for partial in partials.values():
+                partial.unlink(missing_ok=True)
             raise
-        sync_folder(target.parent)
-        return relative
+        sync_folder(self.path(folder))
+        return paths
+
+    def remove_stale_partials(self, *, before: float) -> int:
+        """Delete what killed writers of results left before a moment (seconds since the epoch)."""
+        stale = [
+            path
+            for path in (self.root / "results").rglob(f"*{PARTIAL}")
+            if path.stat().st_mtime < before
+        ]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        return len(stale)
 
     def remove(self, relative: str) -> None:
         """Delete a stored file; one that is gone already is no error."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from db import queue
 from db.deliveries import plan
@@ -133,32 +133,14 @@ def has_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> bool:
     return session.scalar(_quiet(quiet_seconds, now).limit(1)) is not None
 
 
-def material(session: Session, study_id: int) -> Material:
-    """Gather what the next revision of a study's report is made from."""
-    study = session.get_one(Study, study_id)
-    images = []
-    for instance in study.instances:
-        if instance.current and instance.state is not InstanceState.RECEIVED:
-            read = instance.state is InstanceState.READ
-            images.append((instance, instance.readings[-1] if read else None))
-    prior = session.scalar(
-        select(Result)
-        .join(Report)
-        .where(Report.study_id == study_id, Result.kind == "sr")
-        .order_by(Report.revision.desc())
-        .limit(1)
+def material(session: Session, study_ids: Sequence[int]) -> dict[int, Material]:
+    """Gather what the next revisions of some studies' reports are made from, by study."""
+    found = session.scalars(
+        select(Study)
+        .where(Study.id.in_(study_ids))
+        .options(selectinload(Study.instances).selectinload(Instance.readings))
     )
-    return Material(
-        study_id=study.id,
-        study_instance_uid=study.study_instance_uid,
-        source_ae=study.source_ae,
-        source_address=study.source_address,
-        revision=study.revision + 1,
-        prior=None
-        if prior is None
-        else PriorReport(prior.sop_class_uid, prior.sop_instance_uid, prior.series_instance_uid),
-        images=tuple(images),
-    )
+    return {study.id: _material(session, study) for study in found}
 
 
 def record_report(
@@ -299,6 +281,37 @@ def retry(session: Session, study_id: int, *, now: datetime) -> int:
     if again or report_failed:
         _move(session, study, StudyState.OPEN, reason="retried by hand", now=now)
     return len(again) + int(report_failed)
+
+
+def _material(session: Session, study: Study) -> Material:
+    images = []
+    for instance in study.instances:
+        if instance.current and instance.state is not InstanceState.RECEIVED:
+            read = instance.state is InstanceState.READ
+            images.append((instance, instance.readings[-1] if read else None))
+    prior = None if study.revision == 0 else _latest_report(session, study.id)
+    return Material(
+        study_id=study.id,
+        study_instance_uid=study.study_instance_uid,
+        source_ae=study.source_ae,
+        source_address=study.source_address,
+        revision=study.revision + 1,
+        prior=prior,
+        images=tuple(images),
+    )
+
+
+def _latest_report(session: Session, study_id: int) -> PriorReport | None:
+    prior = session.scalar(
+        select(Result)
+        .join(Report)
+        .where(Report.study_id == study_id, Result.kind == "sr")
+        .order_by(Report.revision.desc())
+        .limit(1)
+    )
+    if prior is None:
+        return None
+    return PriorReport(prior.sop_class_uid, prior.sop_instance_uid, prior.series_instance_uid)
 
 
 def _quiet(quiet_seconds: float, now: datetime) -> Select[int]:

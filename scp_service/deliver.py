@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from pydicom.uid import (
     Comprehensive3DSRStorage,
@@ -16,6 +17,7 @@ from pydicom.uid import (
 )
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from db import deliveries, queue
 from db.files import FileStore
@@ -152,6 +154,18 @@ class Lane:
             parcels.clear()
 
     def _send(self, sender: Sender, parcel: deliveries.Parcel) -> tuple[Answer, str | None]:
+        try:
+            return self._send_in_a_form(sender, parcel)
+        except PeerError:
+            raise
+        except Exception as error:
+            # A file that is missing or damaged raises almost anything, and must hold up no other.
+            _log.error("A stored result cannot be sent (%s).", type(error).__name__)
+            return Answer(None, f"its file cannot be sent ({type(error).__name__})"), None
+
+    def _send_in_a_form(
+        self, sender: Sender, parcel: deliveries.Parcel
+    ) -> tuple[Answer, str | None]:
         for form in forms(parcel.sop_class_uid, parcel.transfer_syntax_uid):
             if not sender.accepts(form.sop_class_uid, form.transfer_syntax_uid):
                 continue
@@ -165,68 +179,79 @@ class Lane:
         return Answer(0x0122, "it accepts this SOP class in no form that we can send"), None
 
     def _record(self, answers: Sequence[tuple[deliveries.Parcel, Answer, str | None]]) -> None:
-        if not answers:
-            return
-        with self._database.write() as session:
-            now = self._database.now(session)
-            for parcel, answer, sent_as in answers:
-                try:
-                    with session.begin_nested():
-                        if answer.stored:
-                            deliveries.record_sent(
-                                session, parcel, status=answer.status, sent_as=sent_as, now=now
-                            )
-                            continue
-                        reason = f"status {answer.status:04X}"
-                        reason += f": {answer.comment}" if answer.comment else ""
-                        if not answer.temporary and parcel.lease.attempts >= _MOST_REFUSALS:
-                            deliveries.record_rejected(
-                                session, parcel, status=answer.status, reason=reason, now=now
-                            )
-                        else:
-                            deliveries.record_failure(
-                                session,
-                                parcel,
-                                status=answer.status,
-                                reason=reason,
-                                at=now + self._backoff.delay(parcel.lease.attempts),
-                                now=now,
-                            )
-                except queue.LeaseLostError:
-                    _log.warning("An object was sent twice: its lease had been taken over.")
-        self._keeper.drop([parcel.lease for parcel, _, _ in answers])
+        by_id = {parcel.delivery_id: (answer, sent_as) for parcel, answer, sent_as in answers}
+
+        def record(session: Session, parcel: deliveries.Parcel, now: datetime) -> None:
+            answer, sent_as = by_id[parcel.delivery_id]
+            if answer.stored:
+                status = answer.status or 0
+                deliveries.record_sent(session, parcel, status=status, sent_as=sent_as, now=now)
+            elif not answer.temporary and parcel.lease.attempts >= _MOST_REFUSALS:
+                deliveries.record_rejected(
+                    session, parcel, status=answer.status, reason=_reason(answer), now=now
+                )
+            else:
+                deliveries.record_failure(
+                    session,
+                    parcel,
+                    status=answer.status,
+                    reason=_reason(answer),
+                    at=now + self._backoff.delay(parcel.lease.attempts),
+                    now=now,
+                )
+
+        self._write([parcel for parcel, _, _ in answers], record)
 
     def _put_off(self, parcels: Sequence[deliveries.Parcel], reason: str) -> float:
         """Return what could not be sent and wait, the longer the more often this happens."""
         self._failures += 1
-        delay = self._backoff.delay(self._failures)
-        _log.warning(
-            "Destination %s: %s; next attempt in %.0f s.", self._name, reason, delay.total_seconds()
-        )
-        with self._database.write() as session:
-            now = self._database.now(session)
-            for parcel in parcels:
-                try:
-                    with session.begin_nested():
-                        deliveries.record_failure(
-                            session,
-                            parcel,
-                            status=None,
-                            reason=reason,
-                            at=now + delay,
-                            now=now,
-                            counts=False,
-                        )
-                except queue.LeaseLostError:
-                    _log.warning("A delivery was taken over while its destination was called.")
-        self._keeper.drop([parcel.lease for parcel in parcels])
-        return delay.total_seconds()
+        delay = self._backoff.delay(self._failures).total_seconds()
+        _log.warning("Destination %s: %s; next attempt in %.0f s.", self._name, reason, delay)
+
+        def record(session: Session, parcel: deliveries.Parcel, now: datetime) -> None:
+            deliveries.record_failure(
+                session,
+                parcel,
+                status=None,
+                reason=reason,
+                at=now + timedelta(seconds=delay),
+                now=now,
+                counts=False,
+            )
+
+        self._write(parcels, record)
+        return delay
 
     def _give_back(self, parcels: Sequence[deliveries.Parcel]) -> None:
-        with self._database.write() as session:
-            now = self._database.now(session)
-            for parcel in parcels:
-                queue.give_back(session, parcel.lease, now=now)
+        self._write(
+            parcels, lambda session, parcel, now: queue.give_back(session, parcel.lease, now=now)
+        )
+
+    def _write(
+        self,
+        parcels: Sequence[deliveries.Parcel],
+        record: Callable[[Session, deliveries.Parcel, datetime], None],
+    ) -> None:
+        """Record what became of parcels, in one transaction, and let go of their leases.
+
+        A database that fails is waited for: what a peer has acknowledged must not be forgotten. On
+        the way out there is no time for that; the leases then end by themselves.
+        """
+        while parcels:
+            try:
+                with self._database.write() as session:
+                    now = self._database.now(session)
+                    for parcel in parcels:
+                        try:
+                            with session.begin_nested():
+                                record(session, parcel, now)
+                        except queue.LeaseLostError:
+                            _log.warning("A delivery was taken over by another sender.")
+                break
+            except SQLAlchemyError as error:
+                _log.error("Delivery waits: the database failed (%s).", type(error).__name__)
+                if self._stop.wait(self._settings.delivery.backoff_seconds):
+                    break
         self._keeper.drop([parcel.lease for parcel in parcels])
 
     def _peer(self, route: Route) -> Peer:
@@ -237,6 +262,12 @@ class Lane:
             route.calling_ae_title,
             self._settings.delivery.timeout_seconds,
         )
+
+
+def _reason(answer: Answer) -> str:
+    if answer.status is None:
+        return answer.comment
+    return f"status {answer.status:04X}" + (f": {answer.comment}" if answer.comment else "")
 
 
 def _lanes_with_work(database: Database) -> list[str]:

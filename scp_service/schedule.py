@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, timedelta
 
@@ -17,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import retention
 from db.events import record
 from db.files import FileStore
-from db.models import Instance, Report, Result, Subject
+from db.models import Instance, Report, Result, Study, Subject
 from db.recovery import return_expired
 from db.session import Database
 from db.studies import close_quiet, has_quiet
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 0.5
 _EXPIRED_SECONDS = 5
+_STALE_SECONDS = 3600.0
 
 
 class Jobs:
@@ -87,6 +89,12 @@ class Jobs:
         if deleted:
             _log.info("%d studies were deleted after %d days.", deleted, days)
 
+    def tidy(self) -> None:
+        """Delete what killed workers left half written an hour ago or earlier."""
+        removed = self._store.remove_stale_partials(before=time.time() - _STALE_SECONDS)
+        if removed:
+            _log.info("%d half written results of killed workers were removed.", removed)
+
     def check_files(self) -> int:
         """Compare every stored file with its recorded digest; return how many do not fit."""
         with self._database.read() as session:
@@ -100,8 +108,12 @@ class Jobs:
             )
         damaged = [row for row in [*films, *results] if self._store.digest(row[0]) != row[1]]
         if damaged:
-            _log.error("%d stored files are missing or differ from their digests.", len(damaged))
             with self._database.write() as session:
+                now = self._database.now(session)
+                # A study that was deleted meanwhile misses nothing.
+                ids = {study_id for *_, study_id in damaged}
+                kept = set(session.scalars(select(Study.id).where(Study.id.in_(ids))))
+                damaged = [row for row in damaged if row[2] in kept]
                 for path, _, study_id in damaged:
                     record(
                         session,
@@ -109,9 +121,11 @@ class Jobs:
                         study_id,
                         "damaged",
                         study_id=study_id,
-                        at=self._database.now(session),
+                        at=now,
                         reason=f"the file {path} is missing or differs from its digest",
                     )
+        if damaged:
+            _log.error("%d stored files are missing or differ from their digests.", len(damaged))
         return len(damaged)
 
 
@@ -125,6 +139,7 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
     every(_guarded(jobs.return_expired_leases), "interval", seconds=_EXPIRED_SECONDS)
     every(_guarded(jobs.delete_expired_studies), "cron", minute=17)
     hour = settings.retention.integrity_check_hour
+    every(_guarded(jobs.tidy), "cron", minute=37)
     every(_guarded(jobs.check_files), "cron", hour=hour, minute=0)
     scheduler.start()
     stop.wait()

@@ -37,20 +37,23 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A C-STORE response: its status and the peer's comment, if it made one."""
+    """A C-STORE response: its status and the peer's comment, if it made one.
 
-    status: int
+    Where nothing was sent, the status is None and the comment says why.
+    """
+
+    status: int | None
     comment: str
 
     @property
     def stored(self) -> bool:
         """Whether the peer keeps the object: success, or a warning (PS3.4 B.2.3)."""
-        return self.status == 0x0000 or self.status >> 12 == 0xB
+        return self.status is not None and (self.status == 0x0000 or self.status >> 12 == 0xB)
 
     @property
     def temporary(self) -> bool:
         """Whether the peer lacks resources, so that the same object may pass later."""
-        return self.status >> 8 == 0xA7
+        return self.status is not None and self.status >> 8 == 0xA7
 
 
 class Sender:

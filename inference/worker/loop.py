@@ -6,7 +6,6 @@ batches form by themselves from whatever is ready, across studies.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from sqlalchemy import select
@@ -34,12 +34,8 @@ from inference.reading import (
     Reading,
     Refusal,
 )
-from inference.report.build import (
-    ReportError,
-    ResultObject,
-    StudyResult,
-    build_study,
-)
+from inference.report.build import ReportError
+from inference.worker.build import Built, build
 from inference.worker.rows import read_by_others, recorded_at, study_job, to_row
 from settings import Settings
 
@@ -50,6 +46,7 @@ _DATABASE_WAIT_SECONDS = 2.0
 _RETRY = queue.Backoff(first=1.0, longest=60.0)
 
 _Record = Callable[[Session, datetime], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class Worker:
         self._owner = owner
         self._limits = Limits(settings.worker.max_pixels, settings.eligibility)
         self._reading: dict[Future[Prepared | Refusal], queue.Lease] = {}
-        self._reporting: dict[Future[StudyResult], tuple[queue.Lease, studies.Material]] = {}
+        self._reporting: dict[Future[Built], tuple[queue.Lease, studies.Material]] = {}
         self._ready: list[_Prepared] = []
 
     def run(self, stop: threading.Event) -> None:
@@ -148,20 +145,20 @@ class Worker:
         with self._database.write() as session:
             now = self._database.now(session)
             leases = self._lease(session, TaskKind.REPORT, room, now)
-            sources = [(lease, studies.material(session, lease.subject_id)) for lease in leases]
-            for lease, source in list(sources):
-                stale = read_by_others(source, self._device)
-                if stale:
-                    sources.remove((lease, source))
-                    studies.read_again(
-                        session, lease, stale, reason="another model is in use now", now=now
-                    )
-        self._keeper.hold([lease for lease, _ in sources])
-        for lease, source in sources:
-            future = pool.submit(
-                build_study, study_job(source, self._store, self._device, self._settings)
-            )
-            self._reporting[future] = (lease, source)
+            sources = studies.material(session, [lease.subject_id for lease in leases])
+            stale = {
+                lease: read_by_others(sources[lease.subject_id], self._device) for lease in leases
+            }
+            for lease, images in stale.items():
+                if images:
+                    reason = "another model is in use now"
+                    studies.read_again(session, lease, images, reason=reason, now=now)
+        fresh = [lease for lease in leases if not stale[lease]]
+        self._keeper.hold(fresh)
+        for lease in fresh:
+            source = sources[lease.subject_id]
+            job = study_job(source, self._store, self._device, self._settings)
+            self._reporting[pool.submit(build, job, self._store.root)] = (lease, source)
 
     def _claim(self, kind: TaskKind, room: int) -> list[tuple[queue.Lease, Path]]:
         with self._database.read() as session:
@@ -193,35 +190,22 @@ class Worker:
     def _collect(self, done: set[Future[object]]) -> list[tuple[queue.Lease, _Record]]:
         """Turn finished futures into films for the network and into what to record."""
         records: list[tuple[queue.Lease, _Record]] = []
-        for future in [each for each in self._reading if each in done]:
-            lease = self._reading.pop(future)
-            try:
-                outcome = future.result()
-            except ChildFailedError as error:
-                records.append((lease, self._image_failed(lease, str(error))))
-                continue
-            except Exception as error:
-                # One film must never stop the others; its attempts are counted and then it is set
-                # aside. The text of the error may hold patient data, so only its kind is kept.
-                records.append((lease, self._image_failed(lease, _kind_of(error))))
-                continue
-            if isinstance(outcome, Refusal):
+        for film in [each for each in self._reading if each in done]:
+            lease = self._reading.pop(film)
+            outcome = _outcome_of(film)
+            if isinstance(outcome, Prepared):
+                self._ready.append(_Prepared(lease, outcome))
+            elif isinstance(outcome, Refusal):
                 records.append((lease, _refused(lease, outcome)))
             else:
-                self._ready.append(_Prepared(lease, outcome))
-        for built in [each for each in self._reporting if each in done]:
-            lease, source = self._reporting.pop(built)
-            try:
-                result = built.result()
-                records.append((lease, self._reported(lease, source, result)))
-            except (ChildFailedError, ReportError) as error:
-                records.append((lease, self._report_failed(lease, str(error))))
-            except OSError as error:
-                reason = f"the report could not be written: {error.strerror}"
-                records.append((lease, self._report_failed(lease, reason)))
-            except Exception as error:
-                # As above: one study must never stop the others.
-                records.append((lease, self._report_failed(lease, _kind_of(error))))
+                records.append((lease, self._image_failed(lease, outcome)))
+        for report in [each for each in self._reporting if each in done]:
+            lease, source = self._reporting.pop(report)
+            built = _outcome_of(report)
+            if isinstance(built, Built):
+                records.append((lease, self._reported(lease, source, built)))
+            else:
+                records.append((lease, self._report_failed(lease, built)))
         return records
 
     def _predict(self, batch: Sequence[_Prepared]) -> list[tuple[queue.Lease, _Record]]:
@@ -235,16 +219,18 @@ class Worker:
 
     def _commit(self, records: Sequence[tuple[queue.Lease, _Record]]) -> None:
         """Record outcomes in one transaction; one whose lease was lost is dropped alone."""
+        leases = [lease for lease, _ in records]
         with self._database.write() as session:
             now = self._database.now(session)
-            for _, record in records:
-                try:
-                    with session.begin_nested():
-                        record(session, now)
-                except queue.LeaseLostError:
+            held = queue.still_held(session, leases)
+            for lease, record in records:
+                if lease.task_id in held:
+                    record(session, now)
+                else:
                     _log.warning("A result was dropped: another worker had taken its task over.")
+            session.flush()
             studies.close_quiet(session, quiet_seconds=self._settings.study_quiet_seconds, now=now)
-        self._keeper.drop([lease for lease, _ in records])
+        self._keeper.drop(leases)
 
     def _read(self, lease: queue.Lease, said: Reading) -> _Record:
         row = to_row(said, lease.subject_id, self._device)
@@ -277,37 +263,21 @@ class Worker:
 
         return record
 
-    def _reported(
-        self, lease: queue.Lease, source: studies.Material, result: StudyResult
-    ) -> _Record:
-        moment = recorded_at(source)
+    def _reported(self, lease: queue.Lease, source: studies.Material, built: Built) -> _Record:
         report = studies.NewReport(
             bundle=f"{self._device.name} {self._device.version}",
             device_uid=self._device.uid,
-            finding=result.finding.value,
-            probability=result.probability,
-            sentence=result.sentence,
-            recorded_at=moment,
-            results=tuple(self._keep(each, moment) for each in (result.sr, *result.overlays)),
+            finding=built.finding.value,
+            probability=built.probability,
+            sentence=built.sentence,
+            recorded_at=recorded_at(source),
+            results=built.results,
         )
         profiles = self._settings.profiles(source.source_ae, source.source_address)
         if not profiles:
             _log.warning("A report goes nowhere: no destination is configured for its sender.")
         return lambda session, now: studies.record_report(
             session, lease, source, report, profiles, now=now
-        )
-
-    def _keep(self, new: ResultObject, recorded_at: datetime) -> studies.NewResult:
-        name = hashlib.sha256(new.sop_instance_uid.encode()).hexdigest()[:32]
-        return studies.NewResult(
-            kind=new.kind,
-            sop_class_uid=new.sop_class_uid,
-            sop_instance_uid=new.sop_instance_uid,
-            series_instance_uid=new.series_instance_uid,
-            transfer_syntax_uid=new.transfer_syntax_uid,
-            path=self._store.write_result(name, new.data, recorded_at),
-            size=len(new.data),
-            file_sha256=hashlib.sha256(new.data).hexdigest(),
         )
 
     def _give_back(self) -> None:
@@ -325,8 +295,20 @@ class Worker:
             _log.warning("Tasks could not be given back; they return when their leases end.")
 
 
-def _kind_of(error: Exception) -> str:
-    return f"an unforeseen error of the kind {type(error).__name__}"
+def _outcome_of(future: Future[T]) -> T | str:
+    """Return what a child process made, or in a few words why it could not.
+
+    One film or study must never stop the others, whatever is wrong with it. The text of an
+    unforeseen error may hold patient data, so only its kind is told.
+    """
+    try:
+        return future.result()
+    except (ChildFailedError, ReportError) as error:
+        return str(error)
+    except OSError as error:
+        return f"a file could not be read or written: {error.strerror}"
+    except Exception as error:
+        return f"an unforeseen error of the kind {type(error).__name__}"
 
 
 def _refused(lease: queue.Lease, refusal: Refusal) -> _Record:

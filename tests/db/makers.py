@@ -186,7 +186,7 @@ def new_report(*results: studies.NewResult, **values: Any) -> studies.NewReport:
 def material(database: Database, study_id: int) -> studies.Material:
     """Gather what a study's next report is made from."""
     with database.read() as session:
-        return studies.material(session, study_id)
+        return studies.material(session, [study_id])[study_id]
 
 
 def report(

@@ -397,3 +397,13 @@ def test_an_exclusive_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
+
+
+def test_what_a_killed_writer_left_half_written_is_removed_when_it_is_old(store: FileStore) -> None:
+    kept = store.write_result("sr", b"x", RECEIVED)
+    half = store.path(kept).with_name("sc.0123.part")
+    half.write_bytes(b"half")
+    written = half.stat().st_mtime
+    assert store.remove_stale_partials(before=written - 1) == 0
+    assert store.remove_stale_partials(before=written + 1) == 1
+    assert everything(store) == {kept}

@@ -441,3 +441,17 @@ def _run_together(workers: list[subprocess.Popen[str]]) -> list[str]:
         outputs = list(pool.map(lambda worker: worker.communicate("go\n", timeout=60)[0], workers))
     assert [worker.returncode for worker in workers] == [0] * len(workers)
     return outputs
+
+
+def test_who_records_many_outcomes_learns_which_leases_are_lost(
+    database: Database, clock: Clock
+) -> None:
+    enqueue(database, 1, 2)
+    kept, lost = claim(database, READ)
+    with database.write() as session:
+        later = clock.now + timedelta(seconds=LEASE_SECONDS)
+        queue.extend(session, [kept], now=later, lease_seconds=LEASE_SECONDS)
+    clock.now += timedelta(seconds=LEASE_SECONDS + 1)
+    assert [each.task_id for each in take_expired(database)] == [lost.task_id]
+    with database.write() as session:
+        assert queue.still_held(session, [kept, lost]) == {kept.task_id}

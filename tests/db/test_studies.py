@@ -153,7 +153,7 @@ MOVES: dict[str, tuple[TaskKind, Callable[[Clock], Move]]] = {
             lambda session, lease: studies.record_report(
                 session,
                 lease,
-                studies.material(session, lease.subject_id),
+                studies.material(session, [lease.subject_id])[lease.subject_id],
                 new_report(),
                 {"pacs": ("sr",)},
                 now=clock.now,

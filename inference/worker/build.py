@@ -1,0 +1,61 @@
+"""What a child process does for a report: build its objects and write them durably."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from db.files import FileStore
+from db.studies import NewResult
+from inference.reading import Finding
+from inference.report.build import ResultObject, StudyJob, build_study
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A report whose objects are safely on disk."""
+
+    finding: Finding
+    probability: float | None
+    sentence: str
+    results: tuple[NewResult, ...]
+
+
+def build(job: StudyJob, root: Path) -> Built:
+    """Build a study's objects and keep them below the data folder `root`.
+
+    Raises:
+        ReportError: an object would not be valid.
+        OSError: the files cannot be read or written.
+    """
+    study = build_study(job)
+    store = FileStore(root)
+    objects = (study.sr, *study.overlays)
+    paths = store.write_results(
+        {_name(each): each.data for each in objects}, recorded_at=job.recorded_at
+    )
+    return Built(
+        study.finding,
+        study.probability,
+        study.sentence,
+        tuple(_described(each, paths[_name(each)]) for each in objects),
+    )
+
+
+def _name(new: ResultObject) -> str:
+    """Name a file by its UID's digest: the same object always has the same file."""
+    return hashlib.sha256(new.sop_instance_uid.encode()).hexdigest()[:32]
+
+
+def _described(new: ResultObject, path: str) -> NewResult:
+    return NewResult(
+        kind=new.kind,
+        sop_class_uid=new.sop_class_uid,
+        sop_instance_uid=new.sop_instance_uid,
+        series_instance_uid=new.series_instance_uid,
+        transfer_syntax_uid=new.transfer_syntax_uid,
+        path=path,
+        size=len(new.data),
+        file_sha256=hashlib.sha256(new.data).hexdigest(),
+    )
