@@ -34,6 +34,7 @@ class Child:
 
     def _start(self) -> None:
         self._started = time.monotonic()
+        self._died: float | None = None
         self.process = subprocess.Popen(self._command, env=self._environment)
         _log.info("Started %s (process %d).", self.role, self.process.pid)
 
@@ -42,11 +43,13 @@ class Child:
         code = self.process.poll()
         if code is None:
             return
-        lived = time.monotonic() - self._started
-        if lived >= _HEALTHY_SECONDS:
-            self._failures = 0
+        now = time.monotonic()
+        if self._died is None:
+            self._died = now
+            if now - self._started >= _HEALTHY_SECONDS:
+                self._failures = 0
         wait = 0.0 if self._failures == 0 else min(2.0**self._failures / 2, _LONGEST_WAIT_SECONDS)
-        if lived < wait:
+        if now - self._died < wait:
             return
         self._failures += 1
         _log.error("%s ended by itself (%s); starting it again.", self.role, _explain(code))
