@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from db import queue, recovery
 from db.models import InstanceState, StudyState, TaskKind
 from db.recovery import return_expired
 from db.session import Database
+from db.studies import quarantine_image
 from tests.db.makers import (
     LEASE_SECONDS,
     Clock,
@@ -101,3 +105,59 @@ def test_tasks_of_all_kinds_and_lanes_are_swept_together(database: Database, clo
     claim(database, TaskKind.DELIVER, lane="ris")
     clock.move(seconds=LEASE_SECONDS + 1)
     assert sweep(database, clock) == 4
+
+
+HOUR = timedelta(hours=1)
+
+
+def pull_back(database: Database, clock: Clock) -> int:
+    with database.write() as session:
+        return recovery.pull_back(session, longest_wait=HOUR, now=clock.now)
+
+
+def test_a_clock_set_back_puts_no_film_off(database: Database, clock: Clock) -> None:
+    receive(database, film())
+    clock.move(days=-1)
+    assert claim(database, TaskKind.READ) == []
+    assert pull_back(database, clock) == 2, "the task and the study's last film"
+    assert read_all(database) == 1
+    clock.move(seconds=2)
+    assert close_quiet(database, 3) == 0, "the quiet time begins anew"
+    clock.move(seconds=1)
+    assert close_quiet(database, 3) == 1
+    assert pull_back(database, clock) == 0
+
+
+def test_a_clock_set_back_keeps_no_task_with_a_dead_worker(
+    database: Database, clock: Clock
+) -> None:
+    receive(database, film(), film())
+    dead, living = claim(database, TaskKind.READ)
+    clock.move(days=-1)
+    assert sweep(database, clock) == 0
+    pull_back(database, clock)
+    with database.write() as session:
+        assert queue.extend(session, [living], now=clock.now, lease_seconds=LEASE_SECONDS) == 1
+    clock.move(seconds=1)
+    assert sweep(database, clock) == 1
+    assert claim_one(database, TaskKind.READ).task_id == dead.task_id
+
+
+def test_what_waits_no_longer_than_it_may_goes_on_waiting(database: Database, clock: Clock) -> None:
+    receive(database, film())
+    lease = claim_one(database, TaskKind.READ)
+    with database.write() as session:
+        queue.retry_later(session, lease, at=clock.now + HOUR, error="later")
+    assert pull_back(database, clock) == 0
+    clock.move(minutes=59)
+    assert claim(database, TaskKind.READ) == []
+
+
+def test_a_quarantined_task_is_not_pulled_back(database: Database, clock: Clock) -> None:
+    receive(database, film())
+    lease = claim_one(database, TaskKind.READ)
+    with database.write() as session:
+        quarantine_image(session, lease, reason="poison", now=clock.now)
+    clock.move(days=-1)
+    assert pull_back(database, clock) == 1, "the study alone"
+    assert claim(database, TaskKind.READ) == []

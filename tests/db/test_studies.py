@@ -542,16 +542,3 @@ def test_every_event_has_the_time_of_its_move(database: Database, clock: Clock) 
         ("delivery", "pending", timedelta(seconds=10)),
         ("study", "reported", timedelta(seconds=10)),
     ]
-
-
-def test_a_clock_set_back_puts_no_report_off_for_longer_than_that(
-    database: Database, clock: Clock
-) -> None:
-    receive(database, film())
-    read_all(database)
-    clock.move(days=1)
-    assert close_quiet(database) == 1
-    clock.move(days=-1)
-    assert claim(database, TaskKind.REPORT) == []
-    clock.move(days=1)
-    report(database)

@@ -274,3 +274,19 @@ def test_the_clock_runs_the_jobs_and_a_failing_one_comes_again(
     assert "A scheduled job failed: the database (OperationalError)" in caplog.text
     assert "A scheduled job failed: the data folder (No space left)" in caplog.text
     assert "CANARY" not in caplog.text
+
+
+def test_a_clock_that_is_set_back_by_a_day_puts_nothing_off_by_a_day(
+    database: Database, jobs: Jobs, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    receive(database, film(), film())
+    claim(database, TaskKind.READ, limit=1)
+    clock.move(days=-1)
+    jobs.return_expired_leases()
+    assert "The clock was set back: 4 waiting things are due at once." in caplog.text
+    clock.move(seconds=1)
+    jobs.return_expired_leases()
+    assert read_all(database) == 2
+    clock.move(seconds=3)
+    jobs.close_quiet_studies()
+    assert reports_due(database) == 2
