@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _LANES_POLL_SECONDS = 2.0
+_LINGER_SECONDS = 1.0
 _LEASE_SECONDS = 60.0
 _MOST_REFUSALS = 5
 """How often one object may be refused for a reason of its own before it is given up."""
@@ -135,10 +137,20 @@ class Lane:
                 self._failures = 0
                 while parcels:
                     self._send_batch(sender, parcels)
-                    parcels = [] if self._stop.is_set() else self._claim()
+                    parcels = self._await_more()
         except PeerError as error:
             return self._put_off(parcels, str(error))
         return 0.0
+
+    def _await_more(self) -> list[deliveries.Parcel]:
+        """Claim what comes within a moment: an association costs more than an object."""
+        deadline = time.monotonic() + _LINGER_SECONDS
+        parcels: list[deliveries.Parcel] = []
+        while not parcels and not self._stop.is_set() and time.monotonic() < deadline:
+            parcels = self._claim()
+            if not parcels:
+                self._stop.wait(_POLL_SECONDS)
+        return parcels
 
     def _send_batch(self, sender: Sender, parcels: list[deliveries.Parcel]) -> None:
         """Send parcels and record what became of them; those left unsent stay in the list."""
@@ -241,11 +253,11 @@ class Lane:
             try:
                 with self._database.write() as session:
                     now = self._database.now(session)
+                    held = queue.still_held(session, [parcel.lease for parcel in parcels])
                     for parcel in parcels:
-                        try:
-                            with session.begin_nested():
-                                record(session, parcel, now)
-                        except queue.LeaseLostError:
+                        if parcel.lease.task_id in held:
+                            record(session, parcel, now)
+                        else:
                             _log.warning("A delivery was taken over by another sender.")
                 break
             except SQLAlchemyError as error:
