@@ -1,13 +1,14 @@
-"""Tasks whose owners fell silent go back to the queue, or to quarantine after too many attempts."""
+"""What a crash or the clock left behind: tasks of lost workers, times that lie too far ahead."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from sqlalchemy import CursorResult, update
 from sqlalchemy.orm import Session
 
 from db import queue
-from db.models import TaskKind
+from db.models import Study, StudyState, Task, TaskKind, TaskState
 from db.studies import fail_report, quarantine_image
 
 _LEASE_SECONDS = 30.0
@@ -26,3 +27,28 @@ def return_expired(session: Session, *, owner: str, max_attempts: int, now: date
         else:
             queue.retry_later(session, lease, at=now, error="its worker was lost")
     return len(leases)
+
+
+def pull_back(session: Session, *, longest_wait: timedelta, now: datetime) -> int:
+    """Make due at once what lies further ahead than anything may wait; return how much that was.
+
+    Such times were written while the clock was ahead. Without this, a clock that is set back by a
+    day would put reading, reporting and delivering off by a day.
+    """
+    horizon = now + longest_wait
+    pulled = 0
+    for statement in (
+        update(Task)
+        .where(Task.state == TaskState.READY, Task.not_before > horizon)
+        .values(not_before=now),
+        update(Task)
+        .where(Task.state == TaskState.LEASED, Task.lease_until > horizon)
+        .values(lease_until=now),
+        update(Study)
+        .where(Study.state == StudyState.OPEN, Study.last_received_at > horizon)
+        .values(last_received_at=now),
+    ):
+        result = session.execute(statement.execution_options(synchronize_session=False))
+        assert isinstance(result, CursorResult)
+        pulled += result.rowcount
+    return pulled

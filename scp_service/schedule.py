@@ -19,7 +19,7 @@ from db import retention
 from db.events import record
 from db.files import FileStore
 from db.models import Instance, Report, Result, Study, Subject
-from db.recovery import return_expired
+from db.recovery import pull_back, return_expired
 from db.session import Database
 from db.studies import close_quiet, has_quiet
 from settings import Settings
@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 0.5
 _EXPIRED_SECONDS = 5
 _STALE_SECONDS = 3600.0
+_LONGEST_WAIT_SECONDS = 60.0
+"""Longest lease of a delivery, and longest wait after a failed reading or report."""
 
 
 class Jobs:
@@ -53,14 +55,26 @@ class Jobs:
             close_quiet(session, quiet_seconds=quiet, now=self._database.now(session))
 
     def return_expired_leases(self) -> None:
-        """Give the tasks of lost workers to others."""
+        """Give the tasks of lost workers to others, and make up for a clock that was set back."""
+        longest = max(
+            self._settings.delivery.backoff_max_seconds,
+            self._settings.worker.lease_seconds,
+            _LONGEST_WAIT_SECONDS,
+        )
         with self._database.write() as session:
+            pulled = pull_back(
+                session,
+                longest_wait=timedelta(seconds=longest + _LONGEST_WAIT_SECONDS),
+                now=self._database.now(session),
+            )
             returned = return_expired(
                 session,
                 owner=self._owner,
                 max_attempts=self._settings.worker.max_attempts,
                 now=self._database.now(session),
             )
+        if pulled:
+            _log.warning("The clock was set back: %d waiting things are due at once.", pulled)
         if returned:
             _log.warning("%d tasks of lost workers were taken back.", returned)
 
