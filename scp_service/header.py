@@ -97,9 +97,9 @@ def text(header: Dataset, keyword: str, length: int = 400) -> str:
 def _inflate(encoded: bytes, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        data = inflater.decompress(encoded, max_bytes)
+        data = inflater.decompress(encoded, max_bytes + 1)
     except zlib.error:
         raise UnreadableError("the deflated data set cannot be inflated") from None
-    if inflater.unconsumed_tail:
+    if len(data) > max_bytes:
         raise TooLargeError("the deflated data set inflates to more than is allowed")
     return data
