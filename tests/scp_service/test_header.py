@@ -92,12 +92,13 @@ def test_a_deflated_bomb_is_stopped_at_the_limit(length: int) -> None:
 
 
 def test_a_deflated_data_set_of_just_the_limit_is_read() -> None:
-    dataset = cr()
-    size = len(encode(dataset))
-    packed = encode(dataset, DeflatedExplicitVRLittleEndian)
-    assert read_header(packed, DeflatedExplicitVRLittleEndian, max_bytes=size)
-    with pytest.raises(TooLargeError):
-        read_header(packed, DeflatedExplicitVRLittleEndian, max_bytes=size - 1)
+    for more in range(50):
+        dataset = cr(StudyDescription="x" * more)
+        size = len(encode(dataset))
+        packed = encode(dataset, DeflatedExplicitVRLittleEndian)
+        assert read_header(packed, DeflatedExplicitVRLittleEndian, max_bytes=size)
+        with pytest.raises(TooLargeError):
+            read_header(packed, DeflatedExplicitVRLittleEndian, max_bytes=size - 1)
 
 
 def test_a_deflated_data_set_whose_header_is_cut_off_is_unreadable() -> None:

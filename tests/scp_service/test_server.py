@@ -51,9 +51,9 @@ def test_the_listeners_associations_have_the_options_and_acknowledge_at_once(
         connection = accepted.dul.socket.socket
         for name, (level, option, value) in OPTIONS.items():
             assert (name, connection.getsockopt(level, option)) == (name, value)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        assert accepted.dul.socket.recv.func is receive
+        assert accepted.dul.socket.recv.args[0] is connection
         assert status(association, cr()) == 0x0000
-        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
 
 
 class Recorded(socket.socket):
