@@ -1,0 +1,1 @@
+"""What the experiments gave, beside what the report printed. Nothing is trained here."""
