@@ -1,0 +1,1 @@
+"""The RSNA challenge's Kaggle folder: found, checked, described and explored."""
