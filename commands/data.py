@@ -1,0 +1,103 @@
+"""`hilum data`: the Kaggle folder checked, as a person at a terminal sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from commands.problem import ProblemError
+from training.kaggle import check
+from training.kaggle.csvs import FolderError
+from training.kaggle.folder import KaggleFolder, open_folder
+from training.kaggle.problem import Problem, Severity
+from training.kaggle.unpack import Progress as Tell
+
+
+def check_data(folder: Path, console: Console) -> bool:
+    """Check a Kaggle folder, every film decoded; print what it holds and what is wrong.
+
+    Returns True where nothing is wrong.
+
+    Raises:
+        ProblemError: it is no such folder, or a part of it is missing or cannot be read.
+    """
+    opened = open_with_progress(folder, console)
+    try:
+        with progress(console, "Reading films") as tell:
+            problems = check.check(opened, progress=tell)
+    except FolderError as error:
+        raise ProblemError(str(error)) from None
+    _print_counts(check.count(opened), console)
+    for problem in problems:
+        _print_problem(problem, console)
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    if errors:
+        console.print(f"\n[bold red]{errors} kinds of errors[/] in {escape(str(folder))}.")
+    else:
+        console.print(f"\n[bold green]Nothing is wrong[/] in {escape(str(folder))}.")
+    return not errors
+
+
+def open_with_progress(folder: Path, console: Console) -> KaggleFolder:
+    """Open a Kaggle folder, showing how far what is zipped is unpacked.
+
+    Raises:
+        ProblemError: it is no such folder, or a part of it is missing or cannot be read.
+    """
+    try:
+        with progress(console, "Unpacking") as tell:
+            return open_folder(folder, progress=tell)
+    except FolderError as error:
+        raise ProblemError(str(error)) from None
+
+
+@contextmanager
+def progress(console: Console, what: str) -> Iterator[Tell]:
+    """Give a function to be told `done, total`; a bar shows once there is something to tell."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _print_counts(counts: check.Counts, console: Console) -> None:
+    table = Table(box=box.SIMPLE)
+    table.add_column("")
+    table.add_column("here", justify="right")
+    table.add_column("complete set", justify="right", style="dim")
+    for name in check.Counts.__slots__:
+        here, full = getattr(counts, name), getattr(check.FULL_SET, name)
+        table.add_row(name.replace("_", " "), f"{here:,}", f"{full:,}")
+    console.print(table)
+
+
+def _print_problem(problem: Problem, console: Console) -> None:
+    style = "red" if problem.severity is Severity.ERROR else "cyan"
+    examples: Sequence[str] = problem.examples
+    where = f" ({', '.join(examples)}{', …' if problem.count > len(examples) else ''})"
+    console.print(
+        f"[{style}]{problem.severity}[/] {problem.count:>7,}  {escape(problem.what)}"
+        f"[dim]{escape(where) if examples else ''}[/]\n"
+        f"               → {escape(problem.advice)}",
+        highlight=False,
+    )
