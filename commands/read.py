@@ -14,11 +14,13 @@ import numpy as np
 from rich.console import Console
 
 from commands.send import files_below
+from inference import elements
 from inference.bundle import load_bundle
+from inference.decode import read_header
 from inference.isolation import ChildFailedError, IsolatedPool
 from inference.predict import Predictor, reading
 from inference.prepare import Limits, Prepared, prepare
-from inference.reading import Reading, Refusal, RefusalCode
+from inference.reading import Reading, Refusal, RefusalCode, RefusedError
 from settings import Settings
 
 
@@ -46,7 +48,7 @@ def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
             )
             for path, film in zip(group, films, strict=True):
                 if isinstance(film, Refusal):
-                    yield _refused(path, film, name)
+                    yield _refused(path, _uid(pool.submit(instance_uid, path)), film, name)
                 else:
                     said = reading(next(raws), film.letterbox, film.rows, film.columns, bundle)
                     yield _read(path, film.sop_instance_uid, said)
@@ -69,17 +71,34 @@ def print_read(lines: Iterator[dict[str, Any]], console: Console, *, as_json: bo
     return complete
 
 
+def instance_uid(path: Path) -> str | None:
+    """Return the SOP Instance UID of a film that is not read; None where it has none."""
+    try:
+        return elements.text(read_header(path), "SOPInstanceUID") or None
+    except RefusedError:
+        return None
+
+
+def _uid(future: Future[str | None]) -> str | None:
+    try:
+        return future.result()
+    except (ChildFailedError, OSError):
+        return None
+
+
 def _outcome(future: Future[Prepared | Refusal]) -> Prepared | Refusal:
     try:
         return future.result()
     except ChildFailedError as error:
         return Refusal(RefusalCode.UNDECODABLE, str(error))
+    except OSError as error:
+        return Refusal(RefusalCode.UNDECODABLE, f"The file cannot be read: {error.strerror}.")
 
 
-def _refused(path: Path, refusal: Refusal, bundle: str) -> dict[str, Any]:
+def _refused(path: Path, uid: str | None, refusal: Refusal, bundle: str) -> dict[str, Any]:
     return {
         "path": str(path),
-        "sop_instance_uid": None,
+        "sop_instance_uid": uid,
         "eligible": False,
         "reason": refusal.reason,
         "probabilities": None,

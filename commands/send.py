@@ -53,7 +53,7 @@ def send(paths: Sequence[Path], peer: Peer, console: Console) -> int:
     files = list(files_below(paths))
     films = [film for film in map(sendable, files) if film is not None]
     for path in {*files} - {film.path for film in films}:
-        console.print(f"[yellow]skipped[/] {path}: not a DICOM file")
+        console.print(f"[yellow]skipped[/] {path}: not a DICOM file", soft_wrap=True)
     contexts = sorted({(film.sop_class_uid, film.transfer_syntax_uid) for film in films})
     failed = len(files) - len(films)
     if not films:
@@ -74,7 +74,8 @@ def send(paths: Sequence[Path], peer: Peer, console: Console) -> int:
                 failed += 1
                 progress.console.print(
                     f"[red]refused[/] {film.path}: the peer does not accept its SOP class in its"
-                    " transfer syntax"
+                    " transfer syntax",
+                    soft_wrap=True,
                 )
                 continue
             answer = sender.store(film.path)
@@ -82,7 +83,8 @@ def send(paths: Sequence[Path], peer: Peer, console: Console) -> int:
                 failed += 1
                 reason = f": {answer.comment}" if answer.comment else ""
                 progress.console.print(
-                    f"[red]refused[/] {film.path}: status {answer.status:04X}{reason}"
+                    f"[red]refused[/] {film.path}: status {answer.status:04X}{reason}",
+                    soft_wrap=True,
                 )
     stored = len(files) - failed
     console.print(f"{stored} of {len(files)} files stored by {peer.ae_title}.")
