@@ -43,20 +43,24 @@ class Film:
 
 
 def choose(predictions: BoxPredictions, images: Mapping[str, Path], count: int = 8) -> list[Film]:
-    """Choose films of the test split, evenly from the best overlap to the worst, and load them.
+    """Choose films that have an image, evenly from the best overlap to the worst, and load them.
 
     Neither the best nor the worst alone would show what a regressor does.
+
+    Raises:
+        RefusedError: a DICOM file cannot be decoded.
+        ValueError: another image cannot be.
     """
-    test = predictions.of("test")
-    overlap = pair_iou(test.truth, test.predicted)
-    order = [int(k) for k in np.argsort(-overlap) if str(test.patient_id[k]) in images]
+    names = predictions.patient_id.tolist()
+    overlap = pair_iou(predictions.truth, predictions.predicted)
+    order = [int(k) for k in np.argsort(-overlap, kind="stable") if names[k] in images]
     if len(order) > count:
         order = [order[int(k)] for k in np.linspace(0, len(order) - 1, count).round()]
     return [
         Film(
-            load_image(images[str(test.patient_id[k])]),
-            test.truth[k : k + 1],
-            test.predicted[k : k + 1],
+            load_image(images[names[k]]),
+            predictions.truth[k : k + 1],
+            predictions.predicted[k : k + 1],
             f"IoU {overlap[k]:.2f}",
         )
         for k in order

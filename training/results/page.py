@@ -1,0 +1,162 @@
+"""The whole comparison as one HTML page that needs nothing else, and as Markdown beside it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from inference.reading import RefusedError
+from training.experiments.spec import load_all
+from training.kaggle.folder import KaggleFolder, open_folder
+from training.results import films, plots
+from training.results.markdown import markdown
+from training.results.measured import Boxed, Classified, Known, known_from
+from training.results.mistakes import mistakes
+from training.results.rows import Row, build_rows, strangers
+from training.results.runs import BoxPredictions, load_runs
+from training.results.table import Line, sections, summary
+
+TITLE = "The report's experiments, printed and measured"
+HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
+
+_TEMPLATE = Path(__file__).with_name("page.html")
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    title: str
+    name: str
+    png: bytes
+
+    @property
+    def data(self) -> str:
+        """The picture for an HTML page."""
+        return base64.b64encode(self.png).decode()
+
+
+def report(
+    runs: Path,
+    out: Path,
+    *,
+    folder: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Write `report.html`, `report.md` and `figures/` into the folder `out`; return the page.
+
+    Args:
+        runs: Folder of run folders; may be empty or missing, and every row then says "not run".
+        out: Where to write; what is there under these names is replaced.
+        folder: The Kaggle folder, which tells patients, all boxes and images; None does without.
+        say: Where progress is told.
+
+    Raises:
+        SpecError: an experiment's file is not valid.
+        FolderError: the Kaggle folder cannot be read.
+    """
+    opened = open_folder(folder) if folder is not None else None
+    known = known_from(opened) if opened is not None else Known()
+    found = load_runs(runs)
+    say(f"{len(found)} runs in {runs}")
+    rows = build_rows(load_all(), found, known)
+    notes = list(_notes(rows, known, strangers(rows, found)))
+    tables, wrong = sections(rows), mistakes(rows, known)
+    (out / FIGURES).mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, list[_Picture]] = {}
+    for row in (each for base in rows for each in (base, *base.variants)):
+        drawn = list(_pictures(row, opened, say))
+        for picture in drawn:
+            (out / FIGURES / picture.name).write_bytes(picture.png)
+        if drawn:
+            pictures[row.spec.id] = drawn
+            say(f"drew {row.spec.id}")
+    paths = {
+        f"{name}: {picture.title}": f"{FIGURES}/{picture.name}"
+        for name, drawn in pictures.items()
+        for picture in drawn
+    }
+    _write(out / MARKDOWN, markdown(TITLE, notes, tables, wrong, paths))
+    page = _environment().from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    _write(
+        out / HTML,
+        page.render(title=TITLE, notes=notes, sections=tables, mistakes=wrong, figures=pictures),
+    )
+    return out / HTML
+
+
+def _notes(rows: Sequence[Row], known: Known, strange: Sequence[str]) -> Iterable[str]:
+    yield summary(rows)
+    used = [row.run.record.films for row in rows if row.run is not None]
+    most = max((each.train + each.val + each.test for each in used), default=0)
+    if 0 < most < 4_000:
+        yield (
+            f"Our runs used {most:,} films at most, the report's 4,500 to 10,000: ours show that"
+            " every row runs and what its mistakes do, and are not comparable with its figures."
+        )
+    yield (
+        "Intervals are of 95 %, by bootstrap over patients."
+        if known.patients
+        else "Intervals are of 95 %, by bootstrap over films; they are too narrow where a patient"
+        " has several. Name the Kaggle folder to draw by patient where it has nih_patients.csv."
+    )
+    if strange:
+        yield f"Not shown, as they are runs of no experiment known here: {', '.join(strange)}."
+
+
+def _pictures(
+    row: Row, opened: KaggleFolder | None, say: Callable[[str], None]
+) -> Iterable[_Picture]:
+    measured, run = row.measured, row.run
+    if run is None or measured is None:
+        return
+    if isinstance(measured, Classified):
+        figure = plots.classifier_figure(
+            measured.confusion,
+            measured.roc,
+            measured.precision_recall,
+            measured.auc,
+            run.history,
+        )
+        yield _Picture("loss, accuracy, confusion matrix, ROC, precision and recall",
+                       f"{row.spec.id}.png", plots.png(figure))  # fmt: skip
+    elif isinstance(measured, Boxed):
+        figure = plots.box_figure(measured.iou, measured.constant_iou, run.history)
+        yield _Picture("loss, IoU by epoch and by film", f"{row.spec.id}.png", plots.png(figure))
+        if opened is not None and isinstance(run.predictions, BoxPredictions):
+            try:
+                shown = films.choose(run.predictions.of(measured.split), opened.train_images)
+            except (RefusedError, ValueError) as error:
+                say(f"{row.spec.id}: no films drawn, as one cannot be read: {error}")
+                return
+            if shown:
+                drawn = plots.png(films.films_figure(shown), colours=200)
+                yield _Picture("films with true and predicted boxes",
+                               f"{row.spec.id}-films.png", drawn)  # fmt: skip
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["code"] = _code
+    environment.filters["groupby_in_order"] = _grouped
+    return environment
+
+
+def _code(text: str) -> Markup:
+    """Set what stands between backticks as code; everything is escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _grouped(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    return [(name, list(members)) for name, members in groupby(lines, key=lambda line: line.group)]
+
+
+def _write(file: Path, text: str) -> None:
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
