@@ -42,8 +42,8 @@ class Block:
 class Stack:
     """Blocks of convolutions, then dense layers with ReLU, then two softmax outputs.
 
-    Each block ends in max pooling of `pool` pixels with stride 2, unpadded; `padding` is that of the
-    convolutions.
+    Each block ends in max pooling of `pool` pixels with stride 2, never padded; `padding` is that
+    of the convolutions.
     """
 
     blocks: tuple[Block, ...]
