@@ -64,8 +64,9 @@ def work(settings: Settings) -> None:
         threads=settings.worker.threads,
     )
     with opened(settings) as (database, store):
+        bundle = predictor.bundle
         logging.getLogger(__name__).info(
-            "Reading with %s on %s.", predictor.bundle.id, predictor.runtime
+            "Reading with %s %s on %s.", bundle.id, bundle.version, predictor.runtime
         )
         Worker(settings, database, store, predictor, _owner("work")).run(stop)
 
