@@ -42,8 +42,7 @@ def check_data(folder: Path, console: Console) -> bool:
     except FolderError as error:
         raise ProblemError(str(error)) from None
     _print_counts(check.count(opened), console)
-    for problem in problems:
-        _print_problem(problem, console)
+    _print_problems(problems, console)
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     if errors:
         console.print(f"\n[bold red]{errors} kinds of errors[/] in {escape(str(folder))}.")
@@ -91,13 +90,18 @@ def _print_counts(counts: check.Counts, console: Console) -> None:
     console.print(table)
 
 
-def _print_problem(problem: Problem, console: Console) -> None:
-    style = "red" if problem.severity is Severity.ERROR else "cyan"
-    examples: Sequence[str] = problem.examples
-    where = f" ({', '.join(examples)}{', …' if problem.count > len(examples) else ''})"
-    console.print(
-        f"[{style}]{problem.severity}[/] {problem.count:>7,}  {escape(problem.what)}"
-        f"[dim]{escape(where) if examples else ''}[/]\n"
-        f"               → {escape(problem.advice)}",
-        highlight=False,
-    )
+def _print_problems(problems: Sequence[Problem], console: Console) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for problem in problems:
+        style = "red" if problem.severity is Severity.ERROR else "cyan"
+        more = ", …" if problem.count > len(problem.examples) else ""
+        where = f" ({', '.join(problem.examples)}{more})" if problem.examples else ""
+        table.add_row(
+            f"[{style}]{problem.severity}[/]",
+            f"{problem.count:,}",
+            f"{escape(problem.what)}[dim]{escape(where)}[/]\n→ {escape(problem.advice)}",
+        )
+    console.print(table)

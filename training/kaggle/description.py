@@ -86,7 +86,7 @@ def describe(path: Path) -> Description:
     attributes: dict[str, Value] = {}
     try:
         if path.suffix.lower() != ".dcm":
-            return _with_pixels({}, _read_jpeg(path))
+            return _with_pixels({}, read_jpeg(path))
         try:
             header, stored = decode(path, max_pixels=MAX_PIXELS)
         except RefusedError:
@@ -101,7 +101,8 @@ def describe(path: Path) -> Description:
         return Description(attributes, problem=f"It cannot be read: {error.strerror or error}.")
 
 
-def _read_jpeg(path: Path) -> NDArray[Any]:
+def read_jpeg(path: Path) -> NDArray[Any]:
+    """Read a JPEG file as grey values, (rows, columns) uint8. Raises what Pillow raises."""
     with Image.open(path) as image:
         if image.width * image.height > MAX_PIXELS:
             raise UnidentifiedImageError
