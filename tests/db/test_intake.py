@@ -245,25 +245,43 @@ def test_films_of_one_study_recorded_at_once_share_it(database: Database) -> Non
     }
 
 
-def test_one_film_recorded_at_once_by_many_is_one_film(database: Database) -> None:
+def of_a_known_study(database: Database, known: bool) -> Film:
+    """Make a film of a study that is not known yet, or that another film of it has made known."""
+    made = film()
+    if known:
+        receive(database, film(study_instance_uid=made.study_instance_uid))
+        read_all(database)
+    return made
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_one_film_recorded_at_once_by_many_is_one_film(database: Database, known: bool) -> None:
     for _ in range(4):
-        made = film()
+        made = of_a_known_study(database, known)
         copies = [made, *(replace(made, path=f"{made.path}.{n}") for n in range(1, THREADS))]
         assert Counter(together(database, copies)) == {
             Outcome.NEW: 1,
             Outcome.DUPLICATE: THREADS - 1,
         }
-    assert len(rows(database, Instance)) == len(rows(database, Task)) == 4
+        assert read_all(database) == 1
 
 
-def test_altered_copies_recorded_at_once_leave_one_that_is_read(database: Database) -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_altered_copies_recorded_at_once_leave_one_that_is_read(
+    database: Database, known: bool
+) -> None:
     for _ in range(4):
-        made = film()
+        made = of_a_known_study(database, known)
         outcomes = together(database, [made, *(altered(made) for _ in range(THREADS - 1))])
         assert Counter(outcomes) == {Outcome.NEW: 1, Outcome.ALTERED: THREADS - 1}
-    assert len(rows(database, Instance)) == 4 * THREADS
-    assert len(rows(database, Task)) == 4
-    assert sum(copy.current for copy in rows(database, Instance)) == 4
+        assert read_all(database) == 1
+        copies = [
+            each
+            for each in rows(database, Instance)
+            if each.sop_instance_uid == made.sop_instance_uid
+        ]
+        assert len(copies) == THREADS
+        assert sum(copy.current for copy in copies) == 1
 
 
 def test_hostile_text_is_stored_as_it_is(database: Database) -> None:

@@ -500,6 +500,17 @@ def test_retry_reads_quarantined_and_refused_images_anew(database: Database, clo
     assert material(database, study_id).revision == 2
 
 
+def test_retry_does_not_read_what_belongs_to_another_study(
+    database: Database, clock: Clock
+) -> None:
+    first = film()
+    receive(database, first, film(sop_instance_uid=first.sop_instance_uid))
+    read_all(database)
+    assert [each.current for each in rows(database, Instance)] == [True, True]
+    assert retry(database, clock, 2) == 0
+    assert claim(database, TaskKind.READ) == []
+
+
 def test_retry_makes_a_failed_report_anew(database: Database, clock: Clock) -> None:
     receive(database, film())
     read_all(database)
