@@ -21,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Chest X-rays in by DICOM, a structured report and an overlay back.",
 )
+data_app = typer.Typer(no_args_is_help=True, help="The challenge's data.")
+app.add_typer(data_app, name="data")
 out = Console()
 err = Console(stderr=True)
 
@@ -268,6 +270,73 @@ def demo(
     from commands.demo import demo as run_demo
 
     run_demo(_load(), _environment(), films, out, once=once)
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="The challenge's folder, packed or not.")],
+) -> None:
+    """Check a Kaggle folder: what is there, what is missing, what contradicts itself."""
+    from commands.data import check_data
+
+    if not check_data(folder, out):
+        raise typer.Exit(1)
+
+
+@app.command()
+def explore(
+    source: Annotated[Path, typer.Argument(help="A Kaggle folder, or a folder of its tables.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder of the page and its figures.")] = Path(
+        "runs/exploration"
+    ),
+) -> None:
+    """Explore the challenge's data: every figure and table of the report, as one page."""
+    from commands.explore import explore as explore_data
+
+    explore_data(source, to, out)
+
+
+@app.command()
+def report(
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/experiments"),
+    to: Annotated[Path, typer.Option("--out", help="Folder of the page.")] = Path("runs/report"),
+    folder: Annotated[
+        Path | None, typer.Option(help="The Kaggle folder, for effects that are measured on it.")
+    ] = None,
+) -> None:
+    """Set every row of the report beside ours, with what the report got wrong."""
+    from commands.report import report as make_report
+
+    make_report(runs, to, out, folder=folder)
+
+
+@app.command()
+def submission(
+    folder: Annotated[Path, typer.Argument(help="The challenge's folder.")],
+    bundle: Annotated[Path | None, typer.Option(help="Another model bundle.")] = None,
+    to: Annotated[Path, typer.Option("--out", help="The CSV to write.")] = Path("submission.csv"),
+) -> None:
+    """Read the test films and write them in the challenge's format."""
+    from commands.report import submission as write_submission
+
+    if not write_submission(folder, bundle, to, out):
+        raise typer.Exit(1)
+
+
+@app.command("train-bundle")
+def train_bundle(
+    rsna: Annotated[Path, typer.Argument(help="The RSNA challenge's folder.")],
+    to: Annotated[Path, typer.Option("--out", help="The bundle's folder.")] = Path("runs/bundle"),
+    nih: Annotated[Path | None, typer.Option(help="A folder of NIH films to test on.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="ImageNet weights of MobileNetV2 without its top.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="The bundle's version.")] = "1",
+) -> None:
+    """Train, measure and write a bundle such as the packaged one. A stopped run goes on."""
+    from training.default_bundle import make_default_bundle
+
+    make_default_bundle(rsna, nih, weights, to, version=version, say=out.print)
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ import errno
 
 from settings import SettingsError
 
+_TRAINING = {"jinja2", "matplotlib", "pyarrow", "sklearn", "tensorboard"}
+
 
 def explain(error: Exception) -> str | None:
     """Return what to tell a person, or None where the error is a fault of the program."""
@@ -28,6 +30,8 @@ def explain(error: Exception) -> str | None:
         return "the listener's port may not be used by this user; set listener.port above 1023"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; see data_dir (`hilum config`)"
+    if isinstance(error, ModuleNotFoundError) and error.name in _TRAINING:
+        return f"this command needs {error.name}: pip install 'hilum[training]'"
     return _explain_bundle(error)
 
 
