@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from inference.prepare import load_display
+from inference.reading import RefusedError
 from training.results.curves import pair_iou
 from training.results.plots import INK, MUTED
 from training.results.runs import BoxPredictions
@@ -45,41 +46,38 @@ class Film:
 def choose(predictions: BoxPredictions, images: Mapping[str, Path], count: int = 8) -> list[Film]:
     """Choose films that have an image, evenly from the best overlap to the worst, and load them.
 
-    Neither the best nor the worst alone would show what a regressor does.
-
-    Raises:
-        RefusedError: a DICOM file cannot be decoded.
-        ValueError: another image cannot be.
+    Neither the best nor the worst alone would show what a regressor does. A film that cannot be
+    decoded is drawn black, with that in its caption.
     """
     names = predictions.patient_id.tolist()
     overlap = pair_iou(predictions.truth, predictions.predicted)
     order = [int(k) for k in np.argsort(-overlap, kind="stable") if names[k] in images]
     if len(order) > count:
         order = [order[int(k)] for k in np.linspace(0, len(order) - 1, count).round()]
-    return [
-        Film(
-            load_image(images[names[k]]),
-            predictions.truth[k : k + 1],
-            predictions.predicted[k : k + 1],
-            f"IoU {overlap[k]:.2f}",
-        )
-        for k in order
-    ]
+    found = []
+    for k in order:
+        image, caption = load_image(images[names[k]]), f"IoU {overlap[k]:.2f}"
+        if image is None:
+            image, caption = np.zeros((1, 1), np.uint8), f"{caption}, cannot be decoded"
+        boxes = predictions.truth[k : k + 1], predictions.predicted[k : k + 1]
+        found.append(Film(image, *boxes, caption))
+    return found
 
 
-def load_image(path: Path) -> NDArray[np.uint8]:
+def load_image(path: Path) -> NDArray[np.uint8] | None:
     """Load a DICOM or JPEG film as a reader sees it, made small for drawing.
 
-    Raises:
-        RefusedError: a DICOM file cannot be decoded.
-        ValueError: another file cannot be.
+    None where it cannot be decoded.
     """
     if path.suffix.lower() == ".dcm":
-        image = load_display(path, _MAX_PIXELS)[1]
+        try:
+            image = load_display(path, _MAX_PIXELS)[1]
+        except RefusedError:
+            return None
     else:
         grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if grey is None:
-            raise ValueError(f"{path}: this image cannot be decoded")
+            return None
         image = grey.astype(np.uint8)
     scale = min(1.0, _SHOWN / max(image.shape))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

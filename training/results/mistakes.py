@@ -188,7 +188,7 @@ def _losses_and_totals(rows: Sequence[Row]) -> Mistake:
         if row.spec.kind == "classes" and (row.spec.reported.loss or 0) > 1
     ]
     totals = [
-        f"{name_of(row)} {row.run.record.parameters.total:,}"
+        f"{row.spec.model} {row.run.record.parameters.total:,}"
         for row in rows
         if row.spec.table == "base" and row.run is not None and row.run.record.parameters
     ]
@@ -197,7 +197,7 @@ def _losses_and_totals(rows: Sequence[Row]) -> Mistake:
         "Losses are printed raw in one place and times 100 in another; the parameter total of"
         " model_3 stands under model_2a, and none under model_2.",
         (
-            f"Counted here: {', '.join(totals)} parameters."
+            f"Parameters, counted here: {'; '.join(totals)}."
             if totals
             else "The totals are counted when the base rows have been run.",
         ),

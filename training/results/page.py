@@ -12,9 +12,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from inference.reading import RefusedError
 from training.experiments.spec import load_all
-from training.kaggle.folder import KaggleFolder, open_folder
+from training.kaggle.folder import KaggleFolder
 from training.results import films, plots
 from training.results.markdown import markdown
 from training.results.measured import Boxed, Classified, Known, known_from
@@ -45,8 +44,8 @@ def report(
     runs: Path,
     out: Path,
     *,
-    folder: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    folder: KaggleFolder | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write `report.html`, `report.md` and `figures/` into the folder `out`; return the page.
 
@@ -54,28 +53,24 @@ def report(
         runs: Folder of run folders; may be empty or missing, and every row then says "not run".
         out: Where to write; what is there under these names is replaced.
         folder: The Kaggle folder, which tells patients, all boxes and images; None does without.
-        say: Where progress is told.
+        tell: Told how many runs have been drawn, of how many.
 
     Raises:
         SpecError: an experiment's file is not valid.
-        FolderError: the Kaggle folder cannot be read.
     """
-    opened = open_folder(folder) if folder is not None else None
-    known = known_from(opened) if opened is not None else Known()
+    known = known_from(folder) if folder is not None else Known()
     found = load_runs(runs)
-    say(f"{len(found)} runs in {runs}")
     rows = build_rows(load_all(), found, known)
     notes = list(_notes(rows, known, strangers(rows, found)))
     tables, wrong = sections(rows), mistakes(rows, known)
     (out / FIGURES).mkdir(parents=True, exist_ok=True)
     pictures: dict[str, list[_Picture]] = {}
-    for row in (each for base in rows for each in (base, *base.variants)):
-        drawn = list(_pictures(row, opened, say))
-        for picture in drawn:
+    measured = [each for row in rows for each in (row, *row.variants) if each.measured]
+    for done, each in enumerate(measured, 1):
+        pictures[each.spec.id] = list(_pictures(each, folder))
+        for picture in pictures[each.spec.id]:
             (out / FIGURES / picture.name).write_bytes(picture.png)
-        if drawn:
-            pictures[row.spec.id] = drawn
-            say(f"drew {row.spec.id}")
+        tell(done, len(measured))
     paths = {
         f"{name}: {picture.title}": f"{FIGURES}/{picture.name}"
         for name, drawn in pictures.items()
@@ -109,13 +104,9 @@ def _notes(rows: Sequence[Row], known: Known, strange: Sequence[str]) -> Iterabl
         yield f"Not shown, as they are runs of no experiment known here: {', '.join(strange)}."
 
 
-def _pictures(
-    row: Row, opened: KaggleFolder | None, say: Callable[[str], None]
-) -> Iterable[_Picture]:
+def _pictures(row: Row, folder: KaggleFolder | None) -> Iterable[_Picture]:
     measured, run = row.measured, row.run
-    if run is None or measured is None:
-        return
-    if isinstance(measured, Classified):
+    if isinstance(measured, Classified) and run is not None:
         figure = plots.classifier_figure(
             measured.confusion,
             measured.roc,
@@ -123,26 +114,24 @@ def _pictures(
             measured.auc,
             run.history,
         )
-        yield _Picture("loss, accuracy, confusion matrix, ROC, precision and recall",
-                       f"{row.spec.id}.png", plots.png(figure))  # fmt: skip
-    elif isinstance(measured, Boxed):
+        title = "loss, accuracy, confusion matrix, ROC, precision and recall"
+        yield _Picture(title, f"{row.spec.id}.png", plots.png(figure))
+    elif isinstance(measured, Boxed) and run is not None:
         figure = plots.box_figure(measured.iou, measured.constant_iou, run.history)
         yield _Picture("loss, IoU by epoch and by film", f"{row.spec.id}.png", plots.png(figure))
-        if opened is not None and isinstance(run.predictions, BoxPredictions):
-            try:
-                shown = films.choose(run.predictions.of(measured.split), opened.train_images)
-            except (RefusedError, ValueError) as error:
-                say(f"{row.spec.id}: no films drawn, as one cannot be read: {error}")
-                return
+        if folder is not None and isinstance(run.predictions, BoxPredictions):
+            shown = films.choose(run.predictions.of(measured.split), folder.train_images)
             if shown:
                 drawn = plots.png(films.films_figure(shown), colours=200)
-                yield _Picture("films with true and predicted boxes",
-                               f"{row.spec.id}-films.png", drawn)  # fmt: skip
+                yield _Picture(
+                    "films with true and predicted boxes", f"{row.spec.id}-films.png", drawn
+                )
 
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["code"] = _code
+    environment.filters["lines"] = _lines
     environment.filters["groupby_in_order"] = _grouped
     return environment
 
@@ -150,6 +139,16 @@ def _environment() -> jinja2.Environment:
 def _code(text: str) -> Markup:
     """Set what stands between backticks as code; everything is escaped."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _lines(text: str, separator: str) -> Markup:
+    """Set what comes after the first separator on a line of its own, small if in brackets."""
+    first, _, rest = text.partition(separator)
+    if separator.endswith("("):
+        return escape(first) + (
+            Markup("<br><small>{}</small>").format(rest.rstrip(")")) if rest else ""
+        )
+    return escape(first) + (Markup("<br>{}").format(rest) if rest else "")
 
 
 def _grouped(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:

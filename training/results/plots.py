@@ -151,8 +151,16 @@ def draw_iou(axes: Axes, iou: NDArray[np.float64], constant: NDArray[np.float64]
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(_SIDE * count, _SIDE), layout="constrained")
+    """Lay out panels by hand: matplotlib's own layout would draw every figure twice."""
+    figure = Figure(figsize=(_SIDE * count, _SIDE))
     axes: Iterable[Axes] = figure.subplots(1, count, squeeze=False)[0]
+    figure.subplots_adjust(
+        left=0.42 / count / _SIDE * 1.2,
+        right=1 - 0.12 / count / _SIDE,
+        bottom=0.44 / _SIDE,
+        top=1 - 0.32 / _SIDE,
+        wspace=0.24,
+    )
     return figure, list(axes)
 
 

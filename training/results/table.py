@@ -106,7 +106,7 @@ def _line(row: Row, columns: int) -> Line:
         ),
         status=row.status,
         reason=row.reason or "",
-        remarks=(row.spec.note,) if row.variant_name else tuple(remarks(row)),
+        remarks=(_first_sentence(row.spec.note),) if row.variant_name else tuple(remarks(row)),
         variants=tuple(_line(each, columns) for each in row.variants),
     )
 
@@ -162,3 +162,7 @@ def _films(counts: Counts) -> str:
 def _short(value: float, digits: int) -> str:
     """Write a fraction as the report does, without the leading zero."""
     return number(value, digits).removeprefix("0")
+
+
+def _first_sentence(text: str) -> str:
+    return text.strip().split(". ")[0].rstrip(".") + "."

@@ -42,14 +42,17 @@ def by_patient(rows: Sequence[Row], known: Known) -> Mistake:
     leaks = []
     for row in rows:
         predictions = row.run.predictions if row.run is not None else None
-        if predictions is not None and known.patients:
+        by_film = row.spec.data.split == "film"
+        if predictions is not None and known.patients and by_film:
             train = set(known.groups(predictions.of("train").patient_id))
             tested = known.groups(predictions.of("test").patient_id)
             if train and tested:
                 leaks.append(sum(patient in train for patient in tested) / len(tested))
+    low, high = min(leaks, default=0.0), max(leaks, default=0.0)
+    share = f"{low:.0%}" if high - low < 0.005 else f"{low:.0%} to {high:.0%}"
     effect = (
-        f"Measured on {len(leaks)} runs: of their test films {min(leaks):.0%} to {max(leaks):.0%}"
-        " are of a patient who has films among those trained on."
+        f"Measured on {len(leaks)} runs split by film: of their test films {share} are of a patient"
+        " who has films among those trained on."
         if leaks
         else "Which films are of one patient is told by nih_patients.csv in the data folder, and no"
         " run with it is at hand."
@@ -119,40 +122,33 @@ def kept_by_np_resize(films: int, before: int, after: int) -> float:
 
 def _variant(rows: Sequence[Row], name: str, title: str, told: str) -> Mistake:
     """A mistake whose effect is the difference between rows and their variant of this name."""
-    lines = list(_differences(rows, name))
-    missing = sum(name in row.spec.variants for row in rows) - len(lines)
+    pairs = [(row, each) for row in rows for each in row.variants if each.variant_name == name]
+    lines = [line for row, each in pairs for line in _difference(row, each)]
+    missing = [row.spec.id for row, each in pairs if compare(row, each) is None]
     effect = []
     if missing:
-        hint = next(row.spec.id for row in rows if name in row.spec.variants)
         effect.append(
-            f"Not measured for {missing} rows: a row and its variant must both be done, as by"
-            f" `hilum train {hint} {hint}@{name}`."
+            f"Not measured for {len(missing)} of {len(pairs)} rows: both a row and its variant must"
+            f" be done, as by `hilum train {missing[0]}` and `hilum train {missing[0]}@{name}`."
         )
     head = ("network", "measure", "row", f"@{name}", "difference (95 %)", "p")
     return Mistake(title, told, tuple(effect), grid(head, lines))
 
 
-def _differences(rows: Sequence[Row], name: str) -> Iterator[tuple[str, ...]]:
-    for row in rows:
-        for variant in row.variants:
-            if variant.variant_name != name:
-                continue
-            found = compare(row, variant)
-            if found is None:
-                continue
-            a, b = row.measured, variant.measured
-            if isinstance(a, Boxed) and isinstance(b, Boxed):
-                what, before, after = "mean IoU", a.mean_iou.value, b.mean_iou.value
-            elif isinstance(a, Classified) and isinstance(b, Classified):
-                what, before, after = "AUC", a.auc.value, b.auc.value
-            else:
-                continue
-            if isinstance(found, Difference):
-                text = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-                p = f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
-            else:
-                text, p = f"{found:+.3f}", "other films" if what == "AUC" else ""
-            yield name_of(row), what, f"{before:.3f}", f"{after:.3f}", text, p
+def _difference(row: Row, variant: Row) -> Iterator[tuple[str, ...]]:
+    found, a, b = compare(row, variant), row.measured, variant.measured
+    if isinstance(a, Boxed) and isinstance(b, Boxed):
+        what, before, after = "mean IoU", a.mean_iou.value, b.mean_iou.value
+    elif isinstance(a, Classified) and isinstance(b, Classified):
+        what, before, after = "AUC", a.auc.value, b.auc.value
+    else:
+        return
+    if isinstance(found, Difference):
+        text = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+        p = f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001"
+    else:
+        text, p = f"{after - before:+.3f}", "other films" if what == "AUC" else ""
+    yield name_of(row), what, f"{before:.3f}", f"{after:.3f}", text, p
 
 
 def _sorted(films: Predictions) -> Predictions:
