@@ -19,6 +19,7 @@ from training.kaggle.style import (
     Drawing,
 )
 from training.kaggle.survey import Indices, Survey
+from training.tables import LUNG_OPACITY
 
 FEW = 10
 """Fewer films than this say nothing of a share."""
@@ -73,10 +74,12 @@ def class_against_target(survey: Survey) -> list[Drawing]:
         panel.set_title(f"By {unit[:-1]} (n = {sum(int(c.sum()) for c in counts):,})")
         panel.set_ylabel(unit)
         panel.set_xticks(range(3), ["Normal", "Not normal,\nno opacity", "Lung opacity"])
-    axes[0].legend(loc="upper right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2)
+    differ = int(((films.label == LUNG_OPACITY) != (films.target == 1)).sum())
     caption = (
-        "Target 1 and the class Lung Opacity are the same films: the class adds only the division"
-        " of the negatives."
+        f"Target 1 and the class Lung Opacity disagree on {differ:,} films: what the class adds is"
+        " the division of the negatives."
     )
     return [Drawing("class_target", "Class against target", caption, style.png(figure))]
 

@@ -87,14 +87,15 @@ def third(survey: Survey) -> Finding:
 
 
 def single_valued(survey: Survey) -> Finding:
-    single = [name for name, count in survey.distinct.items() if count == 1]
-    value = f"{len(single)} of {len(survey.distinct)} columns"
+    single = len(survey.constant)
+    value = f"{single} of {len(survey.distinct)} columns"
     if not survey.paths:
         return Finding(Verdict.UNTOLD, value, "The header table has only some of the attributes.")
+    flags = sum(name.startswith("Multi") for name in survey.constant)
     return Finding(
-        _verdict(len(single) == 25),
+        _verdict(single == 25),
         value,
-        "24 DICOM attributes, and a flag that Pixel Spacing has two values.",
+        f"{single - flags} attributes, and {flags} flag that Pixel Spacing has two values.",
     )
 
 
@@ -204,8 +205,8 @@ def view(survey: Survey) -> Finding:
         _verdict(strength >= 0.3),
         f"positive: AP {_percent(shares['AP'])}, PA {_percent(shares['PA'])}; Cramér's V"
         f" {strength:.2f}",
-        "AP films are of patients too ill to stand: a network can score by the view alone, so"
-        " figures belong apart by view.",
+        "AP films are mostly of patients too ill to stand: a network can score by the view alone,"
+        " so figures belong apart by view.",
     )
 
 

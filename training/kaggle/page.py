@@ -102,9 +102,9 @@ p { margin: .4rem 0; max-width: 75ch; }
 nav { margin: 1rem 0 0; display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; font-size: .92rem; }
 a { color: var(--accent); text-decoration: none; }
 a:hover, a:focus { text-decoration: underline; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .8rem;
-  margin: 1.6rem 0 0; padding: 0; }
-.facts div { background: var(--soft); border-radius: 6px; padding: .7rem .9rem; }
+.facts { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.6rem 0 0; padding: 0; }
+.facts div { flex: 1 1 9rem; display: flex; flex-direction: column-reverse; border-radius: 6px;
+  background: var(--soft); padding: .7rem .9rem; }
 .facts dd { margin: 0; font-size: 1.35rem; font-weight: 650; font-variant-numeric: tabular-nums; }
 .facts dt { color: var(--muted); font-size: .85rem; }
 .scroll { overflow-x: auto; }
@@ -138,7 +138,7 @@ of the RSNA Pneumonia Detection Challenge, read from
 Made {{ page.made.strftime("%Y-%m-%d %H:%M %Z") }}.</p>
 <dl class="facts">
 {% for name, value in page.facts %}
-<div><dd>{{ value }}</dd><dt>{{ name }}</dt></div>
+<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
 {% endfor %}
 </dl>
 <nav aria-label="Sections"><a href="#claims">The report's observations</a>
@@ -151,7 +151,7 @@ Made {{ page.made.strftime("%Y-%m-%d %H:%M %Z") }}.</p>
 <h2 id="claims">The report's observations on this data</h2>
 <p>
 {% for verdict, number in tally %}
-<span class="chip {{ chip[verdict] }}">{{ number }} {{ verdict }}</span>
+<span class="chip {{ chip[verdict] }}">{{ verdict }}: {{ number }}</span>
 {% endfor %}
 </p>
 <p class="muted">Printed: the report says so. Assumed: what it did makes sense only if it holds.

@@ -189,7 +189,7 @@ def single_valued(survey: Survey) -> DataTable:
     rows = tuple((name, value or "(empty)") for name, value in survey.constant.items())
     note = f"{len(rows)} of {len(survey.distinct)} columns that were read."
     if not survey.paths:
-        note += " The header table has only some of the attributes; the films have 25 such columns."
+        note += " The header table has only some of the attributes that the films have."
     return DataTable(
         "single_valued", "Columns with a single value", ("column", "value"), rows, note
     )

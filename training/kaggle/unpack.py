@@ -72,11 +72,12 @@ def _place(archive: Path, unpack_to: Path | None) -> Path:
 
 
 def _members(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Choose what to unpack, by the relative path it gets: at most one folder deep, no `..`."""
+    """Choose what to unpack, by the relative path it gets: at most one folder deep, never outside."""
     chosen: dict[str, zipfile.ZipInfo] = {}
     for member in opened.infolist():
         parts = PurePosixPath(member.filename).parts
-        hidden = any(part.startswith(("__MACOSX", ".")) for part in parts)
+        # Hidden, or a name that would lead out of the folder.
+        hidden = any(part.startswith(("__MACOSX", ".", "/")) for part in parts)
         if member.is_dir() or hidden or not member.filename.lower().endswith(KEPT):
             continue
         if member.flag_bits & 1:
