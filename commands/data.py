@@ -45,9 +45,8 @@ def check_data(folder: Path, console: Console) -> bool:
     _print_problems(problems, console)
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     if errors:
-        console.print(
-            f"\n[bold red]{errors} kind{'s' if errors > 1 else ''} of error[/] in {escape(str(folder))}."
-        )
+        kinds = "kind of error" if errors == 1 else "kinds of errors"
+        console.print(f"\n[bold red]{errors} {kinds}[/] in {escape(str(folder))}.")
     else:
         console.print(f"\n[bold green]Nothing is wrong[/] in {escape(str(folder))}.")
     return not errors

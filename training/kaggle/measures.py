@@ -128,7 +128,7 @@ def boxes_per_film(survey: Survey) -> Indices:
 def constant_box(boxes: Boxes) -> tuple[tuple[int, int, int, int], float]:
     """Find the one box x, y, width, height (pixels) with the highest mean IoU with all boxes.
 
-    A coarse grid, then steps that halve, down to one pixel.
+    A coarse grid, then its edges moved one by one, by steps that halve down to one pixel.
     """
     grid = [
         (x, y, w, h)
@@ -140,14 +140,9 @@ def constant_box(boxes: Boxes) -> tuple[tuple[int, int, int, int], float]:
     best = max(grid, key=lambda box: mean_iou(boxes, box))
     score, step = mean_iou(boxes, best), 32
     while step:
-        moves = [
-            tuple(value + (sign * step if at == side else 0) for at, value in enumerate(best))
-            for side in range(4)
-            for sign in (-1, 1)
-        ]
-        found = max((mean_iou(boxes, box), box) for box in moves if min(box[2:]) > 0)
-        if found[0] > score:
-            score, best = found[0], (found[1][0], found[1][1], found[1][2], found[1][3])
+        found = max(_moved_edges(best, step), key=lambda box: mean_iou(boxes, box))
+        if mean_iou(boxes, found) > score:
+            best, score = found, mean_iou(boxes, found)
         else:
             step //= 2
     return best, score
@@ -175,3 +170,12 @@ def precision_at(sensitivity: float, specificity: float, prevalence: float) -> f
     """Precision at another share of positives than the one it was measured at (Bayes)."""
     hit, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     return hit / (hit + false)
+
+
+def _moved_edges(box: tuple[int, int, int, int], step: int) -> list[tuple[int, int, int, int]]:
+    x, y, width, height = box
+    moved = []
+    for by in (-step, step):
+        moved += [(x + by, y, width - by, height), (x, y, width + by, height)]
+        moved += [(x, y + by, width, height - by), (x, y, width, height + by)]
+    return [each for each in moved if each[2] > 0 and each[3] > 0]

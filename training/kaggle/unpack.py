@@ -72,7 +72,7 @@ def _place(archive: Path, unpack_to: Path | None) -> Path:
 
 
 def _members(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Choose what to unpack, by the relative path it gets: at most one folder deep, never outside."""
+    """Choose what to unpack, by the path it gets: at most one folder deep, never outside."""
     chosen: dict[str, zipfile.ZipInfo] = {}
     for member in opened.infolist():
         parts = PurePosixPath(member.filename).parts
