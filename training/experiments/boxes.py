@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import keras
@@ -56,10 +57,15 @@ def iou(boxes_true: keras.KerasTensor, boxes_found: keras.KerasTensor) -> keras.
     return ops.where(union > 0, shared / ops.maximum(union, 1e-9), 0.0)
 
 
-def constant_baseline(train: Boxes, other: Boxes) -> tuple[NDArray[np.float64], float]:
+def constant_baseline(
+    train: Boxes, others: Mapping[str, Boxes]
+) -> tuple[NDArray[np.float64], dict[str, float]]:
     """The one box (4,) that fits the training boxes best, and its mean IoU with other boxes.
 
     What a regressor has to beat: whoever draws it has looked at no film.
     """
     box = constant_box(train)
-    return box, float(pair_iou(np.broadcast_to(box, other.shape), other).mean())
+    return box, {
+        name: float(pair_iou(np.broadcast_to(box, boxes.shape), boxes).mean())
+        for name, boxes in others.items()
+    }

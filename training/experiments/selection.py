@@ -43,14 +43,20 @@ class Selection:
 
 
 def select(films: Sequence[Film], data: Data, *, boxes: bool, seed: int) -> Selection:
-    """Choose films and split them.
-
-    Without `boxes`, as many positive as negative films are chosen, `data.films` in all or as many
-    as there are; with `boxes`, positive films alone. A smaller choice is part of a larger one
-    with the same seed. Films stand in a seeded order.
+    """Choose films (see `choose`) and split them.
 
     Raises:
         DataError: there are too few films for every side of the split to have some of each kind.
+    """
+    return _split(choose(films, data, boxes=boxes, seed=seed), data, seed)
+
+
+def choose(films: Sequence[Film], data: Data, *, boxes: bool, seed: int) -> tuple[Film, ...]:
+    """Choose films, in a seeded order.
+
+    Without `boxes`, as many positive as negative films are chosen, `data.films` in all or as many
+    as there are; with `boxes`, positive films alone. A smaller choice is part of a larger one
+    with the same seed.
     """
     rng = np.random.default_rng(seed)
     positive = [film for film in films if is_positive(film)]
@@ -62,8 +68,7 @@ def select(films: Sequence[Film], data: Data, *, boxes: bool, seed: int) -> Sele
     else:
         half = min(data.films // 2, len(positive), len(negative))
         chosen = positive[:half] + negative[:half]
-    chosen = [chosen[k] for k in rng.permutation(len(chosen))]
-    return _split(tuple(chosen), data, seed)
+    return tuple(chosen[k] for k in rng.permutation(len(chosen)))
 
 
 def is_positive(film: Film) -> bool:

@@ -39,7 +39,7 @@ BACKBONES = {
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a backbone is used: see `spec.Network` and `spec.Overrides`."""
+    """How a backbone is used: see `spec.Network` and `overrides.Overrides`."""
 
     weights: str
     given: str | None = None

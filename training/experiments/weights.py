@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NONE = "none"
-"""What `Overrides.weights` says where the network shall start at random."""
+"""What `overrides.Overrides.weights` says where the network shall start at random."""
 SUFFIXES = (".h5", ".weights.h5")
 _KINDS = {
     keras.layers.Conv2D: "conv2d",

@@ -50,9 +50,10 @@ def test_a_regressor_gives_one_box_for_every_picture() -> None:
 
 def test_the_constant_box_comes_from_the_training_boxes() -> None:
     train = np.array([[0, 0, 10, 10]] * 3 + [[100, 100, 4, 4]], np.float32)
-    box, score = constant_baseline(train, np.array([[0, 0, 10, 10], [50, 50, 9, 9]], np.float32))
+    other = np.array([[0, 0, 10, 10], [50, 50, 9, 9]], np.float32)
+    box, scores = constant_baseline(train, {"test": other, "val": train[:2]})
     assert box == pytest.approx([0, 0, 10, 10])
-    assert score == pytest.approx(0.5)
+    assert scores == pytest.approx({"test": 0.5, "val": 1.0})
 
 
 def test_a_constant_box_scores_as_much_as_the_reports_regressor(real_data: Path) -> None:
@@ -60,5 +61,5 @@ def test_a_constant_box_scores_as_much_as_the_reports_regressor(real_data: Path)
         rows = [row for row in csv.DictReader(file) if row["Target"] == "1"]
     boxes = np.array([[float(row[k]) for k in ("x", "y", "width", "height")] for row in rows])
     assert len(boxes) == 9555
-    _, score = constant_baseline(boxes, boxes)
-    assert score == pytest.approx(0.184, abs=0.003)
+    _, scores = constant_baseline(boxes, {"all": boxes})
+    assert scores["all"] == pytest.approx(0.184, abs=0.003)

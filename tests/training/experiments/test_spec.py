@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from training.experiments.spec import Overrides, Spec, SpecError, apply, find, load_all
+from training.experiments.overrides import Overrides, apply
+from training.experiments.spec import Spec, SpecError, find, load_all
 
 # The grid as the report prints it: loss in per cent / accuracy in per cent.
 GRID = {

@@ -1,0 +1,181 @@
+"""`hilum train`: the report's experiments, run one after the other, and listed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from commands.data import open_with_progress
+from commands.problem import ProblemError
+from training.experiments.overrides import Overrides
+from training.experiments.spec import Spec, SpecError, find, load_all
+
+if TYPE_CHECKING:
+    from training.experiments.callbacks import Progress as Step
+    from training.experiments.run import Outcome
+
+ALL: Literal["all"] = "all"
+DEFAULT_RUNS = Path("runs/experiments")
+
+_STAGES = {"decode": "decoding", "train": "training", "predict": "predicting"}
+
+
+def train(
+    names: Sequence[str] | Literal["all"],
+    folder: Path,
+    runs: Path,
+    console: Console,
+    *,
+    films: int | None = None,
+    epochs: int | None = None,
+    size: int | None = None,
+    batch: int | None = None,
+    seed: int | None = None,
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] | None = None,
+    weights: str | None = None,
+    random_if_missing: bool = False,
+    mlflow: bool = False,
+) -> bool:
+    """Run experiments one after the other; return whether all are done.
+
+    What was finished before with the same settings and films is left as it is, what was killed goes
+    on. An experiment that fails is told with its reason, and the next one begins.
+
+    Args:
+        names: Ids, ids with a variant ("id@variant"), files of own experiments; or "all": every
+            row of the report's tables.
+        folder: The Kaggle folder, packed or not.
+        runs: Folder of the runs, one folder each.
+        console: Where to print.
+        films: Films in all, instead of the experiment's own.
+        epochs: Epochs, likewise.
+        size: The pictures' side in pixels, likewise.
+        batch: Films a batch, likewise.
+        seed: Seed of all chance, likewise.
+        precision: Number format of the layers, likewise.
+        weights: "none", or a file or a folder of weights to start from.
+        random_if_missing: Start at random where weights cannot be had, and say so.
+        mlflow: Log to MLflow too.
+
+    Raises:
+        ProblemError: an experiment is not there or not valid, the folder cannot be used, or MLflow
+            is not installed.
+    """
+    specs = _find(names)
+    overrides = Overrides(films, epochs, size, batch, seed, precision, weights, random_if_missing)
+    if mlflow and importlib.util.find_spec("mlflow") is None:
+        raise ProblemError("MLflow is not installed: `pip install mlflow`, or leave --mlflow out")
+    # A folder that cannot be used is told once, not by every experiment.
+    open_with_progress(folder, console)
+    # TensorFlow takes seconds to load: not before it is known that there is something to do.
+    from training.experiments.run import run
+
+    outcomes: list[Outcome] = []
+    with _bars(console) as bars:
+        whole = bars.add_task("experiments", total=len(specs), visible=len(specs) > 1)
+        for spec in specs:
+            task = bars.add_task(spec.id, total=None)
+            outcome = run(
+                spec, folder, runs, overrides,
+                watch=lambda step, name=spec.id, task=task: _show(bars, task, name, step),
+                mlflow=mlflow,
+            )  # fmt: skip
+            bars.remove_task(task)
+            bars.advance(whole)
+            outcomes.append(outcome)
+            _print_outcome(outcome, spec, folder, overrides, console)
+    failed = [each for each in outcomes if each.status != "done"]
+    done = len(outcomes) - len(failed)
+    console.print(f"\n{done} of {len(outcomes)} experiments are done in {escape(str(runs))}.")
+    return not failed
+
+
+def list_experiments(console: Console, runs: Path = DEFAULT_RUNS) -> None:
+    """Print every experiment with the report's figure, and how far it is in the folder of runs.
+
+    Raises:
+        ProblemError: an experiment's file is not valid.
+    """
+    from training.experiments import record
+
+    table = Table(box=box.SIMPLE)
+    for name in ("experiment", "row", "model", "the report's figure", "state", "variants"):
+        table.add_column(name, overflow="fold")
+    specs = _find(ALL)
+    for spec in specs:
+        found = record.read(runs / spec.id)
+        table.add_row(
+            spec.id, spec.row, spec.model, spec.reported.printed,
+            str(found["status"]) if found else "", ", ".join(f"@{name}" for name in spec.variants),
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"{len(specs)} experiments. Run one: hilum train ID --folder FOLDER")
+
+
+def full_size_command(spec: Spec, folder: Path) -> str:
+    """The command that runs an experiment as the report did, at full size."""
+    return f"hilum train {spec.id} --folder {folder}"
+
+
+def _find(names: Sequence[str] | Literal["all"]) -> list[Spec]:
+    try:
+        if names == ALL or list(names) == [ALL]:
+            return load_all()
+        if not names:
+            raise ProblemError("name an experiment, or give --all; `hilum train --list` lists them")
+        return [find(name) for name in names]
+    except SpecError as error:
+        raise ProblemError(str(error)) from None
+
+
+def _bars(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True)
+
+
+def _show(bars: Progress, task: TaskID, name: str, step: Step) -> None:
+    text = f"{name}: {_STAGES[step.stage]}"
+    if step.stage == "train":
+        text += f", epoch {step.epoch} of {step.epochs}"
+        if step.loss is not None:
+            text += f", loss {step.loss:.3f}"
+    bars.update(task, description=text, completed=step.done, total=step.total)
+
+
+def _print_outcome(
+    outcome: Outcome, spec: Spec, folder: Path, overrides: Overrides, console: Console
+) -> None:
+    if outcome.skipped:
+        console.print(f"[dim]{spec.id}: done before[/]", highlight=False)
+    elif outcome.status == "done":
+        console.print(f"[green]{spec.id}[/]: done in {outcome.seconds:.0f} s", highlight=False)
+    else:
+        reason = escape(outcome.reason or "")
+        console.print(f"[red]{spec.id}[/]: failed: {reason}", highlight=False)
+    for remark in outcome.remarks:
+        console.print(f"  [yellow]{escape(remark)}[/]", highlight=False)
+    if overrides.given():
+        command = escape(full_size_command(spec, folder))
+        console.print(f"  [dim]at full size: {command}[/]", highlight=False)
