@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from inference.prepare import load_display
 from inference.reading import RefusedError
-from training.results.curves import pair_iou
+from inference.suppression import iou
+from training.results.curves import corners, pair_iou
+from training.results.measured import THRESHOLD
 from training.results.plots import INK, MUTED
-from training.results.runs import BoxPredictions
+from training.results.runs import BoxPredictions, Detections
 
 TRUE_COLOUR = "#e5383b"
 PREDICTED_COLOUR = "#ffd60a"
@@ -43,24 +45,54 @@ class Film:
     caption: str = ""
 
 
-def choose(predictions: BoxPredictions, images: Mapping[str, Path], count: int = 8) -> list[Film]:
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A film that may be drawn, and by how much its boxes overlap: 0 to 1."""
+
+    patient_id: str
+    truth: NDArray[np.floating]
+    predicted: NDArray[np.floating]
+    overlap: float
+    caption: str
+
+
+def candidates(predictions: BoxPredictions | Detections) -> list[Candidate]:
+    """List the films of a box run or of a detector; of this, detections of score 0.5 or more."""
+    if isinstance(predictions, BoxPredictions):
+        overlaps = pair_iou(predictions.truth, predictions.predicted)
+        boxes = zip(predictions.truth[:, None], predictions.predicted[:, None], strict=True)
+        return [
+            Candidate(str(name), truth, found, float(overlap), f"IoU {overlap:.2f}")
+            for name, (truth, found), overlap in zip(
+                predictions.patient_id, boxes, overlaps, strict=True
+            )
+        ]
+    listed = []
+    for k, name in enumerate(predictions.patient_id):
+        found, truth = (
+            predictions.found[k][predictions.scores[k] >= THRESHOLD],
+            predictions.truth[k],
+        )
+        overlap = float(iou(corners(truth), corners(found)).max(initial=0.0))
+        listed.append(Candidate(str(name), truth, found, overlap, f"{len(found)} detections"))
+    return listed
+
+
+def choose(films: Sequence[Candidate], images: Mapping[str, Path], count: int = 8) -> list[Film]:
     """Choose films that have an image, evenly from the best overlap to the worst, and load them.
 
-    Neither the best nor the worst alone would show what a regressor does. A film that cannot be
+    Neither the best nor the worst alone would show what a network does. A film that cannot be
     decoded is drawn black, with that in its caption.
     """
-    names = predictions.patient_id.tolist()
-    overlap = pair_iou(predictions.truth, predictions.predicted)
-    order = [int(k) for k in np.argsort(-overlap, kind="stable") if names[k] in images]
-    if len(order) > count:
-        order = [order[int(k)] for k in np.linspace(0, len(order) - 1, count).round()]
+    ranked = sorted((f for f in films if f.patient_id in images), key=lambda film: -film.overlap)
+    if len(ranked) > count:
+        ranked = [ranked[int(k)] for k in np.linspace(0, len(ranked) - 1, count).round()]
     found = []
-    for k in order:
-        image, caption = load_image(images[names[k]]), f"IoU {overlap[k]:.2f}"
+    for each in ranked:
+        image, caption = load_image(images[each.patient_id]), each.caption
         if image is None:
             image, caption = np.zeros((1, 1), np.uint8), f"{caption}, cannot be decoded"
-        boxes = predictions.truth[k : k + 1], predictions.predicted[k : k + 1]
-        found.append(Film(image, *boxes, caption))
+        found.append(Film(image, each.truth, each.predicted, caption))
     return found
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import Metric
+from inference.suppression import iou
 from training import metrics
 from training.kaggle.folder import KaggleFolder
 from training.results import curves
-from training.results.runs import BoxPredictions, Predictions, Run, Split
+from training.results.runs import BoxPredictions, Detections, Predictions, Run, Split
 from training.results.scores import COLLAPSED_LOSS, Confusion, confusion, cross_entropy
 
 Floats = NDArray[np.float64]
@@ -77,6 +78,27 @@ class Boxed:
     figures: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """A ready detector, measured on films with and without opacities.
+
+    Counted are detections with a score of `THRESHOLD` or more, whatever the detector takes them
+    for: `classes` says how often it named which. `overlap` (true boxes,) is the best IoU of a true
+    box with any of them, `constant_overlap` with the constant box, which is found on these films.
+    """
+
+    films: int
+    detections: int
+    classes: Mapping[int, int]
+    overlap: Floats
+    constant_overlap: Floats
+    challenge: Metric
+    constant_challenge: Metric
+
+
+Measured = Classified | Boxed | Detected
+
+
 def known_from(folder: KaggleFolder) -> Known:
     """Take what a data folder tells of its films."""
     rows: dict[str, int] = {}
@@ -88,7 +110,7 @@ def known_from(folder: KaggleFolder) -> Known:
     return Known(folder.patients, boxes, rows)
 
 
-def measure(run: Run, known: Known) -> Classified | Boxed | None:
+def measure(run: Run, known: Known) -> Measured | None:
     """Measure a run on its test films, or on its validation films where it has no others.
 
     None where the run predicted nothing.
@@ -97,6 +119,8 @@ def measure(run: Run, known: Known) -> Classified | Boxed | None:
         return _classified(run, run.predictions, known)
     if isinstance(run.predictions, BoxPredictions):
         return _boxed(run, run.predictions, known)
+    if isinstance(run.predictions, Detections):
+        return _detected(run.predictions, known)
     return None
 
 
@@ -168,7 +192,7 @@ def _boxed(run: Run, predictions: BoxPredictions, known: Known) -> Boxed | None:
         return None
     constant = curves.constant_box((trained if len(trained.truth) else films).truth)
     everywhere = np.tile(constant, (len(films.truth), 1))
-    iou = curves.pair_iou(films.truth, films.predicted)
+    overlap = curves.pair_iou(films.truth, films.predicted)
     constant_iou = curves.pair_iou(films.truth, everywhere)
     names = films.patient_id.tolist()
     truth = [known.boxes.get(n, films.truth[k : k + 1]) for k, n in enumerate(names)]
@@ -185,14 +209,14 @@ def _boxed(run: Run, predictions: BoxPredictions, known: Known) -> Boxed | None:
     return Boxed(
         split=split,
         constant=constant,
-        iou=iou,
+        iou=overlap,
         constant_iou=constant_iou,
-        mean_iou=mean(iou, "mean IoU"),
-        gain=mean(iou - constant_iou, "mean IoU beyond the constant box's"),
+        mean_iou=mean(overlap, "mean IoU"),
+        gain=mean(overlap - constant_iou, "mean IoU beyond the constant box's"),
         challenge=mean(scores, "challenge metric, positive films alone"),
         constant_challenge=mean(usual, "the same, constant box"),
         figures={
-            "iou": float(iou.mean()),
+            "iou": float(overlap.mean()),
             "loss": float((((films.predicted - films.truth) * scale) ** 2).mean()),
         },
     )
@@ -204,3 +228,38 @@ def _target_scale(run: Run) -> float:
     unscaled = isinstance(network, dict) and network.get("targets") == "unscaled"
     size = data.get("size") if isinstance(data, dict) else None
     return size / _FILM_SIDE if isinstance(size, int) and not unscaled else 1.0
+
+
+def _detected(films: Detections, known: Known) -> Detected | None:
+    boxes = np.concatenate([*films.truth, np.zeros((0, 4))])
+    if len(boxes) == 0:
+        return None
+    kept = [scores >= THRESHOLD for scores in films.scores]
+    found = [held[at] for held, at in zip(films.found, kept, strict=True)]
+    named = np.concatenate([c[at] for c, at in zip(films.classes, kept, strict=True)])
+    constant = curves.constant_box(boxes)[None]
+    groups = known.groups(films.patient_id)
+    sure = [scores[at] for scores, at in zip(films.scores, kept, strict=True)]
+    scores = curves.challenge(list(zip(found, sure, strict=True)), films.truth)
+    usual = curves.challenge([(constant, np.ones(1))] * len(found), films.truth)
+
+    def mean(values: Floats, of: str) -> Metric:
+        return metrics.with_interval(lambda i: metrics.mean_score(values[i]), groups, of)
+
+    return Detected(
+        films=len(found),
+        detections=len(named),
+        classes={int(k): int((named == k).sum()) for k in np.unique(named)},
+        overlap=_best_overlap(films.truth, found),
+        constant_overlap=_best_overlap(films.truth, [constant] * len(found)),
+        challenge=mean(scores, "challenge metric"),
+        constant_challenge=mean(usual, "the same, constant box on every film"),
+    )
+
+
+def _best_overlap(truth: Sequence[Floats], found: Sequence[Floats]) -> Floats:
+    best = [
+        iou(curves.corners(t), curves.corners(f)).max(axis=1, initial=0.0)
+        for t, f in zip(truth, found, strict=True)
+    ]
+    return np.concatenate(best)

@@ -8,7 +8,7 @@ import numpy as np
 
 from training.results import labels, variants
 from training.results.curves import constant_box, pair_iou
-from training.results.measured import Boxed, Classified, Known
+from training.results.measured import Boxed, Classified, Detected, Known
 from training.results.mistake import Mistake, grid, name_of, number
 from training.results.remarks import PREVALENCE, collapsed, printed_matrix
 from training.results.rows import Row
@@ -227,10 +227,20 @@ def _chexnet(rows: Sequence[Row]) -> Mistake:
 
 
 def _faster_rcnn(rows: Sequence[Row]) -> Mistake:
-    ran = [row for row in rows if row.spec.kind == "detector" and row.run is not None]
+    effect = []
+    for row in rows:
+        if isinstance(m := row.measured, Detected):
+            named = ", ".join(f"{count} of class {k}" for k, count in m.classes.items())
+            effect.append(
+                f"Measured here: {m.detections:,} detections on {m.films:,} films"
+                f" ({named or 'none'}; in COCO 1 is a person). A true box overlaps the best of them"
+                f" by {m.overlap.mean():.3f}, the constant box by {m.constant_overlap.mean():.3f};"
+                f" the challenge's metric is {m.challenge.value:.3f}, that of the constant box on"
+                f" every film {m.constant_challenge.value:.3f}."
+            )
     return Mistake(
         "“Anchor boxes” that are detections of things in photographs",
         "Faster R-CNN was run as it comes, trained on COCO. What the report takes for anchor boxes"
         " are its detections of COCO's classes; id 0 of its label map is the background.",
-        () if ran else ("Not measured: the detector has not been run here.",),
+        tuple(effect) or ("Not measured: the detector has not been run here.",),
     )

@@ -19,7 +19,7 @@ from training.results.markdown import markdown
 from training.results.measured import Boxed, Classified, Known, known_from
 from training.results.mistakes import mistakes
 from training.results.rows import Row, build_rows, strangers
-from training.results.runs import BoxPredictions, load_runs
+from training.results.runs import BoxPredictions, Detections, load_runs
 from training.results.table import Line, sections, summary
 
 TITLE = "The report's experiments, printed and measured"
@@ -119,13 +119,17 @@ def _pictures(row: Row, folder: KaggleFolder | None) -> Iterable[_Picture]:
     elif isinstance(measured, Boxed) and run is not None:
         figure = plots.box_figure(measured.iou, measured.constant_iou, run.history)
         yield _Picture("loss, IoU by epoch and by film", f"{row.spec.id}.png", plots.png(figure))
-        if folder is not None and isinstance(run.predictions, BoxPredictions):
-            shown = films.choose(run.predictions.of(measured.split), folder.train_images)
-            if shown:
-                drawn = plots.png(films.films_figure(shown), colours=200)
-                yield _Picture(
-                    "films with true and predicted boxes", f"{row.spec.id}-films.png", drawn
-                )
+    if folder is None or run is None:
+        return
+    shown: list[films.Candidate] = []
+    if isinstance(measured, Boxed) and isinstance(run.predictions, BoxPredictions):
+        shown = films.candidates(run.predictions.of(measured.split))
+    elif isinstance(run.predictions, Detections):
+        shown = films.candidates(run.predictions)
+    chosen = films.choose(shown, folder.train_images)
+    if chosen:
+        drawn = plots.png(films.films_figure(chosen), colours=200)
+        yield _Picture("films with true and predicted boxes", f"{row.spec.id}-films.png", drawn)
 
 
 def _environment() -> jinja2.Environment:

@@ -82,6 +82,8 @@ def printed_matrix(spec: Spec) -> Confusion | None:
 def _of_ours(row: Row) -> Iterator[str]:
     if row.status is not Status.DONE:
         return
+    if row.run is not None:
+        yield from (f"Ours: {remark.rstrip('.')}." for remark in row.run.record.remarks)
     if isinstance(row.measured, Classified):
         yield from _of_classes(row.measured, row.spec)
     elif isinstance(row.measured, Boxed):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from training.experiments.spec import TABLES, VARIANT_MARK, Spec
-from training.results.measured import Boxed, Classified, Known, measure
+from training.results.measured import Known, Measured, measure
 from training.results.runs import Run, RunError
 
 
@@ -37,7 +37,7 @@ class Row:
     status: Status
     reason: str | None
     run: Run | None
-    measured: Classified | Boxed | None
+    measured: Measured | None
     variants: tuple[Row, ...] = ()
 
     @property

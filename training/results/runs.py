@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +47,16 @@ class Parameters(_Part):
 
 
 class Record(_Part):
-    """What `run.json` says; `reason` is why a run failed, `settings` the spec as it was run."""
+    """What `run.json` says.
+
+    `reason` is why a run failed, `settings` the experiment as it was run, `remarks` what is not as
+    its file says.
+    """
 
     experiment: str
     status: Literal["done", "failed", "running"]
     reason: str | None = None
+    remarks: tuple[str, ...] = ()
     seed: int | None = None
     films: Counts = Counts()
     epochs_done: int = 0
@@ -98,13 +103,31 @@ class BoxPredictions:
 
 
 @dataclass(frozen=True, slots=True)
+class Detections:
+    """A detector's films, in one order, with any number of true and of found boxes each.
+
+    `truth` and `found` hold a film's boxes (n, 4) as above, `scores` (n,) and `classes` (n,) what
+    the detector says of those found; its classes are those that it was trained on.
+    """
+
+    patient_id: Names
+    truth: tuple[Floats, ...]
+    found: tuple[Floats, ...]
+    scores: tuple[Floats, ...]
+    classes: tuple[NDArray[np.int64], ...]
+
+
+Predicted = Predictions | BoxPredictions | Detections
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run folder. `history` maps a column of `history.csv` to its values, epoch by epoch."""
 
     folder: Path
     record: Record
     history: Mapping[str, Floats]
-    predictions: Predictions | BoxPredictions | None
+    predictions: Predicted | None
 
 
 def load_runs(folder: Path) -> dict[str, Run | RunError]:
@@ -166,29 +189,59 @@ def _history(file: Path) -> dict[str, Floats]:
         raise RunError(f"{file}: no table of numbers ({error}); run the experiment again") from None
 
 
-def _predictions(file: Path) -> Predictions | BoxPredictions:
+def _predictions(file: Path) -> Predicted:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{file}: cannot be read ({error}); run the experiment again") from None
+    read = _classes if "y_prob" in arrays else _detections if "film_index" in arrays else _boxes
     try:
-        split, patient_id = arrays["split"].astype(str), arrays["patient_id"].astype(str)
-        made: Predictions | BoxPredictions
-        if "y_prob" in arrays:
-            truth, probability = arrays["y_true"].astype(bool), arrays["y_prob"].astype(np.float64)
-            made = Predictions(split, patient_id, truth, probability)
-            shapes = {truth.shape, probability.shape, patient_id.shape, split.shape}
-            finite = np.isfinite(probability).all()
-        else:
-            boxes = [arrays[name].astype(np.float64) for name in ("boxes_true", "boxes_pred")]
-            made = BoxPredictions(split, patient_id, *boxes)
-            shapes = {split.shape, patient_id.shape} | {each[:, 0].shape for each in boxes}
-            finite = np.isfinite(boxes[1]).all()
+        return read(arrays)
     except (KeyError, IndexError, ValueError) as error:
-        raise RunError(f"{file}: {error} is missing or malformed; run it again") from None
-    if len(shapes) != 1:
-        raise RunError(f"{file}: its arrays are not of one length; run the experiment again")
-    if not finite:
-        raise RunError(f"{file}: holds predictions that are no numbers; the network diverged")
-    return made
+        raise RunError(f"{file}: {error}; run the experiment again") from None
+
+
+def _classes(arrays: Mapping[str, NDArray[Any]]) -> Predictions:
+    split, patient_id = arrays["split"].astype(str), arrays["patient_id"].astype(str)
+    truth, probability = arrays["y_true"].astype(bool), arrays["y_prob"].astype(np.float64)
+    _one_length(split, patient_id, truth, probability)
+    _finite(probability)
+    return Predictions(split, patient_id, truth, probability)
+
+
+def _boxes(arrays: Mapping[str, NDArray[Any]]) -> BoxPredictions:
+    split, patient_id = arrays["split"].astype(str), arrays["patient_id"].astype(str)
+    truth, found = (
+        arrays[n].astype(np.float64).reshape(-1, 4) for n in ("boxes_true", "boxes_pred")
+    )
+    _one_length(split, patient_id, truth, found)
+    _finite(found)
+    return BoxPredictions(split, patient_id, truth, found)
+
+
+def _detections(arrays: Mapping[str, NDArray[Any]]) -> Detections:
+    patient_id, film = arrays["patient_id"].astype(str), arrays["film_index"]
+    truth, found = (arrays[n].astype(np.float64).reshape(-1, 4) for n in ("boxes_true", "boxes"))
+    scores, classes = arrays["scores"].astype(np.float64), arrays["classes"].astype(np.int64)
+    _one_length(film, found, scores, classes)
+    _one_length(arrays["true_film_index"], truth)
+    _finite(found)
+    films = range(len(patient_id))
+    return Detections(
+        patient_id,
+        tuple(truth[arrays["true_film_index"] == k] for k in films),
+        tuple(found[film == k] for k in films),
+        tuple(scores[film == k] for k in films),
+        tuple(classes[film == k] for k in films),
+    )
+
+
+def _one_length(*arrays: NDArray[Any]) -> None:
+    if len({len(each) for each in arrays}) != 1:
+        raise ValueError("its arrays are not of one length")
+
+
+def _finite(values: Floats) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError("holds predictions that are no numbers, so the network diverged")

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from inference.bundle import Metric
 from training.experiments.spec import Spec, Table
-from training.results.measured import Boxed, Classified
+from training.results.measured import Boxed, Classified, Detected
 from training.results.mistake import number
 from training.results.remarks import remarks
 from training.results.rows import Row, Status
@@ -27,11 +27,13 @@ FORMS: dict[Table, str] = {
     "grid": "loss / accuracy, both times 100",
     "transfer": "accuracy, precision, recall, F1, “ROC” (balanced accuracy)",
     "boxes": "mean IoU (loss: mean squared error in pixels of the network's targets)",
-    "faster_rcnn": "boxes drawn",
+    "faster_rcnn": "what was drawn",
     "own": "accuracy, or mean IoU",
 }
 CLASS_HEADS = ("test accuracy (95 %)", "AUC (95 %)")
 BOX_HEADS = ("mean IoU (95 %)", "constant box", "challenge metric · constant box")
+DETECTOR_HEADS = ("best IoU of a true box", "constant box", "challenge metric · constant box")
+_HEADS: dict[Table, tuple[str, ...]] = {"boxes": BOX_HEADS, "faster_rcnn": DETECTOR_HEADS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,7 @@ def sections(rows: Sequence[Row]) -> list[Section]:
     found = []
     for key, members in groupby(rows, key=lambda row: row.spec.table):
         held = list(members)
-        boxes = key in ("boxes", "faster_rcnn")
-        heads = BOX_HEADS if boxes else CLASS_HEADS
+        heads = _HEADS.get(key, CLASS_HEADS)
         lines = tuple(_line(row, len(heads)) for row in held)
         found.append(Section(key, TITLES[key], FORMS[key], heads, lines))
     return found
@@ -116,6 +117,8 @@ def _ours(row: Row) -> str:
     measured = row.measured
     if measured is None:
         return ""
+    if isinstance(measured, Detected):
+        return f"{measured.detections:,} detections on {measured.films:,} films"
     get = measured.figures
     if isinstance(measured, Boxed):
         return f"IoU {number(get['iou'], 4)} (loss {number(get['loss'], 2)})"
@@ -144,6 +147,14 @@ def _figures(row: Row, columns: int) -> tuple[str, ...]:
         return (
             interval(measured.mean_iou),
             number(float(measured.constant_iou.mean()), 3),
+            " · ".join(
+                number(m.value, 3) for m in (measured.challenge, measured.constant_challenge)
+            ),
+        )
+    if isinstance(measured, Detected):
+        return (
+            number(float(measured.overlap.mean()), 3),
+            number(float(measured.constant_overlap.mean()), 3),
             " · ".join(
                 number(m.value, 3) for m in (measured.challenge, measured.constant_challenge)
             ),

@@ -10,7 +10,7 @@ from training.results.curves import Difference, delong_difference
 from training.results.measured import Boxed, Classified, Known
 from training.results.mistake import Mistake, grid, name_of
 from training.results.rows import Row
-from training.results.runs import Predictions
+from training.results.runs import BoxPredictions, Predictions
 
 
 def np_resize(rows: Sequence[Row]) -> Mistake:
@@ -42,8 +42,9 @@ def by_patient(rows: Sequence[Row], known: Known) -> Mistake:
     leaks = []
     for row in rows:
         predictions = row.run.predictions if row.run is not None else None
-        by_film = row.spec.data.split == "film"
-        if predictions is not None and known.patients and by_film:
+        if row.spec.data.split != "film" or not known.patients:
+            continue
+        if isinstance(predictions, Predictions | BoxPredictions):
             train = set(known.groups(predictions.of("train").patient_id))
             tested = known.groups(predictions.of("test").patient_id)
             if train and tested:

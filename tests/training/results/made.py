@@ -48,6 +48,22 @@ def boxed(
     }
 
 
+def detected() -> dict[str, NDArray[Any]]:
+    """What a detector found on three films: two boxes true and three found, nothing, one wrong."""
+    return {
+        "split": np.array(["test"] * 3),
+        "patient_id": np.array(["film-000", "film-001", "film-002"]),
+        "film_index": np.array([0, 0, 0, 2]),
+        "boxes": np.array(
+            [[100, 100, 100, 100], [500, 100, 100, 50], [0, 0, 9, 9], [7, 7, 50, 50]], float
+        ),
+        "scores": np.array([0.9, 0.6, 0.1, 0.7]),
+        "classes": np.array([1, 1, 3, 32]),
+        "true_film_index": np.array([0, 0]),
+        "boxes_true": np.array([[100, 100, 100, 100], [500, 100, 100, 100]], float),
+    }
+
+
 def run_folder(
     runs: Path,
     experiment: str,

@@ -7,10 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.results.made import boxed, labelled, run_folder
+from tests.training.results.made import boxed, detected, labelled, run_folder
 from training.kaggle.folder import KaggleFolder, LabelRow
 from training.results.curves import constant_box, pair_iou
-from training.results.measured import Boxed, Classified, Known, known_from, measure
+from training.results.measured import (
+    Boxed,
+    Classified,
+    Detected,
+    Known,
+    known_from,
+    measure,
+)
 from training.results.runs import load_run
 
 
@@ -130,6 +137,24 @@ def test_a_perfect_box_misses_the_others_that_the_folder_knows(tmp_path: Path) -
     found = measure(run, Known(boxes=boxes))
     assert isinstance(found, Boxed)
     assert found.challenge.value == 0.5  # one of two found, nothing too much
+
+
+def test_a_detector_is_measured_on_films_with_and_without_opacities(tmp_path: Path) -> None:
+    found = measure(load_run(run_folder(tmp_path, "detector", detected())), Known())
+    assert isinstance(found, Detected)
+    assert (found.films, found.detections) == (3, 3)  # one has a score of 0.1
+    assert found.classes == {1: 2, 32: 1}
+    assert found.overlap.tolist() == pytest.approx([1.0, 0.5])
+    # Film 0: a perfect box, and one of IoU .50, which counts above .40 and .45 only: 2 of 8
+    # thresholds have 2 hits, 6 have 1 hit, 1 miss and 1 too much. Film 1 has nothing to find and
+    # nothing found: left out. Film 2 has a box on nothing: 0.
+    assert found.challenge.value == pytest.approx((2 / 8 + 6 / 8 / 3) / 2, abs=1e-4)
+    assert found.constant_challenge.value < 0.2
+
+
+def test_a_detector_without_true_boxes_cannot_be_measured(tmp_path: Path) -> None:
+    arrays = detected() | {"true_film_index": np.zeros(0, int), "boxes_true": np.zeros((0, 4))}
+    assert measure(load_run(run_folder(tmp_path, "detector", arrays)), Known()) is None
 
 
 def test_what_a_folder_knows() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.results.made import boxed, labelled, run_folder
+from tests.training.results.made import boxed, detected, labelled, run_folder
 from tests.training.results.made_specs import box_spec, spec
 from training import metrics
 from training.experiments.spec import load_all
@@ -99,6 +99,14 @@ def test_ours_is_written_in_the_form_that_the_report_prints(tmp_path: Path) -> N
     assert base.films == ("6,000", "64 / 16 / 40")
     assert base.epochs == ("10", "3")
     assert len(boxes.figures) == 3
+
+
+def test_a_detector_has_its_row_and_its_mistake(tmp_path: Path) -> None:
+    run_folder(tmp_path / "runs", "faster_rcnn-nas_coco", detected(), remarks=["size 640 px."])
+    html = page.report(tmp_path / "runs", tmp_path / "out").read_text()
+    assert "3 detections on 3 films" in html
+    assert "Measured here: 3 detections on 3 films (2 of class 1, 1 of class 32" in html
+    assert "<div>Ours: size 640 px.</div>" in html
 
 
 def test_markdown_tables_have_as_many_cells_in_every_row(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.training.results.made import boxed, labelled
+from tests.training.results.made import boxed, detected, labelled, run_folder
 from training.phantoms import phantom, write_phantom_dicom
 from training.results import curves, films, plots
-from training.results.runs import BoxPredictions
+from training.results.runs import BoxPredictions, Detections, load_run
 from training.results.scores import Confusion
 
 HISTORY = {
@@ -149,21 +149,30 @@ def images(tmp_path: Path) -> dict[str, Path]:
 def test_films_are_chosen_from_the_best_to_the_worst(images: dict[str, Path]) -> None:
     given = predictions(6)
     overlap = np.sort(curves.pair_iou(given.truth, given.predicted))[::-1]
-    shown = films.choose(given, images, count=3)
+    shown = films.choose(films.candidates(given), images, count=3)
     assert [film.caption for film in shown] == [f"IoU {overlap[k]:.2f}" for k in (0, 2, 5)]
     assert shown[0].image.shape == (128, 128)
 
 
+def test_a_detectors_films_are_chosen_with_what_counts(tmp_path: Path) -> None:
+    found = load_run(run_folder(tmp_path, "detector", detected())).predictions
+    assert isinstance(found, Detections)
+    listed = films.candidates(found)
+    assert [each.caption for each in listed] == ["2 detections", "0 detections", "1 detections"]
+    assert [each.overlap for each in listed] == [1.0, 0.0, 0.0]
+    assert [len(each.truth) for each in listed] == [2, 0, 0]
+
+
 def test_only_films_that_have_an_image_are_shown(images: dict[str, Path]) -> None:
-    assert len(films.choose(predictions(6), dict(list(images.items())[:2]))) == 2
-    assert films.choose(predictions(6), {}) == []
+    assert len(films.choose(films.candidates(predictions(6)), dict(list(images.items())[:2]))) == 2
+    assert films.choose(films.candidates(predictions(6)), {}) == []
 
 
 def test_a_film_that_cannot_be_decoded_says_so(images: dict[str, Path], tmp_path: Path) -> None:
     images["film-000"].write_bytes(b"")
     images["film-001"] = tmp_path / "one.jpg"
     images["film-001"].write_bytes(b"")
-    shown = films.choose(predictions(2), images)
+    shown = films.choose(films.candidates(predictions(2)), images)
     assert all("cannot be decoded" in film.caption for film in shown)
 
 

@@ -8,8 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.results.made import boxed, labelled, run_folder
-from training.results.runs import BoxPredictions, Predictions, Run, RunError, load_run, load_runs
+from tests.training.results.made import boxed, detected, labelled, run_folder
+from training.results.runs import (
+    BoxPredictions,
+    Detections,
+    Predictions,
+    Run,
+    RunError,
+    load_run,
+    load_runs,
+)
 
 
 def test_a_finished_classifier_is_read_whole(tmp_path: Path) -> None:
@@ -32,6 +40,35 @@ def test_a_finished_regressor_is_read_whole(tmp_path: Path) -> None:
     run = load_run(run_folder(tmp_path, "boxes", arrays))
     assert isinstance(run.predictions, BoxPredictions)
     assert run.predictions.of("val").predicted.tolist() == arrays["boxes_pred"][64:80].tolist()
+
+
+def test_films_whose_truth_nobody_has_may_be_predicted_too(tmp_path: Path) -> None:
+    arrays = boxed(splits=(("test", 2), ("challenge", 2)))
+    arrays["boxes_true"][2:] = np.nan
+    run = load_run(run_folder(tmp_path, "boxes", arrays))
+    assert isinstance(run.predictions, BoxPredictions)
+    assert len(run.predictions.of("test").truth) == 2
+    assert len(run.predictions.predicted) == 4
+
+
+def test_a_detectors_boxes_go_to_their_films(tmp_path: Path) -> None:
+    run = load_run(run_folder(tmp_path, "detector", detected(), remarks=["size 640"]))
+    assert run.record.remarks == ("size 640",)
+    found = run.predictions
+    assert isinstance(found, Detections)
+    assert [len(boxes) for boxes in found.found] == [3, 0, 1]
+    assert [len(boxes) for boxes in found.truth] == [2, 0, 0]
+    assert found.found[2].tolist() == [[7, 7, 50, 50]]
+    assert found.scores[0].tolist() == [0.9, 0.6, 0.1]
+    assert found.classes[2].tolist() == [32]
+
+
+@pytest.mark.parametrize(("name", "says"), [("scores", "one length"), ("boxes_true", "one length")])
+def test_a_detectors_arrays_must_fit(tmp_path: Path, name: str, says: str) -> None:
+    arrays = detected()
+    arrays[name] = arrays[name][:1]
+    with pytest.raises(RunError, match=says):
+        load_run(run_folder(tmp_path, "detector", arrays))
 
 
 def test_a_failed_run_tells_why_and_needs_no_predictions(tmp_path: Path) -> None:
