@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import uuid
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.kaggle.folders import film_name, make_folder
+from tests.training.kaggle.folders import EMPTY, film_name, make_folder
 from training.kaggle.csvs import FolderError
 from training.kaggle.folder import KaggleFolder, open_folder
 from training.tables import LUNG_OPACITY
@@ -255,13 +256,26 @@ def test_images_are_unpacked_where_one_says(tmp_path: Path) -> None:
 
 def test_nothing_is_unpacked_outside_its_folder(tmp_path: Path) -> None:
     there = images_zipped(make_folder(tmp_path / "made").path, tmp_path / "a" / "there")
+    name = f"{uuid.uuid4()}.dcm"
     with zipfile.ZipFile(there / "stage_2_train_images.zip", "a") as archive:
-        archive.writestr("../../evil.dcm", b"evil")
-        archive.writestr(f"{tmp_path}/outside/evil.dcm", b"evil")
-        archive.writestr("/evil.dcm", b"evil")
+        archive.writestr(f"../../{name}", b"evil")
+        archive.writestr(f"/{name}", b"evil")
     assert len(open_folder(there).train_images) == 9
-    assert list(tmp_path.rglob("evil.dcm")) == []
-    assert not Path("/evil.dcm").exists()
+    assert list(tmp_path.rglob(name)) == []
+    assert not Path("/", name).exists()
+
+
+def test_tables_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    made = make_folder(tmp_path / "made")
+    for file in made.path.glob("*.csv"):
+        file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert len(open_folder(made.path).films()) == 9
+
+
+def test_a_film_is_positive_where_any_of_its_rows_is(tmp_path: Path) -> None:
+    made = make_folder(tmp_path / "made")
+    made.labels.append((film_name(2), *EMPTY))
+    assert open_folder(made.write()).targets()[film_name(2)] == 1
 
 
 def test_the_real_small_set_is_found(real_data: Path) -> None:
