@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.events import Event
 
 from scp_service.server import set_options
@@ -117,6 +118,7 @@ def associated(peer: Peer, contexts: Sequence[tuple[str, str]]) -> Iterator[Send
         raise PeerError(f"it cannot be reached ({error.strerror})") from None
     if not association.is_established:
         raise PeerError(_why_not(association))
+    _return_responses(association)
     try:
         yield Sender(association)
     finally:
@@ -128,6 +130,24 @@ def _on_open(event: Event) -> None:
     connection = event.assoc.dul.socket.socket if event.assoc.dul.socket else None
     if connection is not None:
         set_options(connection)
+
+
+def _return_responses(association: Association) -> None:
+    """Have the association's own thread give back a response that it took from under a sender.
+
+    pynetdicom pauses that thread while a request is under way, but by a flag that may be stale for
+    a moment. Where the response comes in that moment, the thread takes it, finds that it is no
+    request and drops it, and the sender waits until its time is up.
+    """
+    serve = association._serve_request
+
+    def serve_or_return(message: C_ECHO | C_STORE, context_id: int) -> None:
+        if message.is_valid_response:
+            association.dimse.msg_queue.put((context_id, message))
+        else:
+            serve(message, context_id)
+
+    setattr(association, "_serve_request", serve_or_return)  # noqa: B010
 
 
 def _why_not(association: Association) -> str:
