@@ -207,6 +207,23 @@ def test_a_peer_that_does_not_answer_in_time(destination: Destination, overlay: 
         go_on.set()
 
 
+def test_a_response_that_the_associations_own_thread_took_is_not_lost(
+    destination: Destination, overlay: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens now and then on a busy machine, made to happen every time."""
+    with associated(peer(destination, timeout=5), CONTEXTS) as sender:
+        association = sender._association
+        real = association.dimse.send_msg
+
+        def send_and_lose(*arguments: object) -> None:
+            real(*arguments)
+            context_id, response = association.dimse.get_msg(block=True)
+            association._serve_request(response, context_id)
+
+        monkeypatch.setattr(association.dimse, "send_msg", send_and_lose)
+        assert sender.store(overlay).stored
+
+
 def test_an_error_of_ours_releases_the_association(destination: Destination) -> None:
     with pytest.raises(ZeroDivisionError), associated(peer(destination), CONTEXTS) as sender:
         1 / 0  # noqa: B018
