@@ -43,7 +43,9 @@ def _cells(line: Line) -> tuple[str, ...]:
     status = f"{line.status}: {line.reason}" if line.reason else str(line.status)
     films = " → ".join(each for each in line.films if each)
     epochs = " → ".join(each for each in line.epochs if each)
-    name = f"↳ {line.name}" if line.name.startswith("@") else f"{line.group}, {line.name}"
+    name = f"{line.group}, {line.name}" if line.group else line.name
+    if line.name.startswith("@"):
+        name = f"↳ {line.name}"
     return (
         name, line.printed, line.ours, *line.figures, films, epochs, status, " ".join(line.remarks)
     )  # fmt: skip

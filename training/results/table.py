@@ -38,7 +38,11 @@ _HEADS: dict[Table, tuple[str, ...]] = {"boxes": BOX_HEADS, "faster_rcnn": DETEC
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a table, as text. `films` and `epochs` are the report's and ours."""
+    """One row of a table, as text.
+
+    `group` is the report's row where it has one for several networks, else empty. `films` and
+    `epochs` are the report's and ours.
+    """
 
     id: str
     group: str
@@ -93,10 +97,12 @@ def interval(metric: Metric, digits: int = 3) -> str:
 
 def _line(row: Row, columns: int) -> Line:
     run = row.run
+    many = row.spec.table in ("base", "grid")
+    group, name = (row.spec.row, row.spec.model) if many else ("", row.spec.row)
     return Line(
         id=row.spec.id,
-        group=row.spec.row,
-        name=f"@{row.variant_name}" if row.variant_name else row.spec.model,
+        group=group,
+        name=f"@{row.variant_name}" if row.variant_name else name,
         printed="" if row.variant_name else row.spec.reported.printed,
         ours=_ours(row),
         figures=_figures(row, columns),
