@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from commands.send import echo
@@ -62,8 +63,9 @@ def print_checks(checks: Iterator[Check], console: Console) -> bool:
         good = good and check.verdict is not Verdict.BAD
         style = _STYLES[check.verdict]
         console.print(
-            f"[{style}]{check.verdict.value:>4}[/]  [bold]{check.name}[/]  {check.text}",
+            f"[{style}]{check.verdict.value:>4}[/]  [bold]{check.name}[/]  {escape(check.text)}",
             highlight=False,
+            soft_wrap=True,
         )
     return good
 
@@ -153,7 +155,8 @@ def _destinations(settings: Settings) -> Iterator[Check]:
         yield Check(
             "destinations",
             Verdict.NOTE,
-            "none configured: results are kept and sent nowhere; add [[destinations]]",
+            "none configured: results are kept and sent nowhere; add [[destinations]] to"
+            " hilum.toml",
         )
     for destination in settings.destinations:
         route = settings.route(destination.name)
