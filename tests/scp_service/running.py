@@ -16,6 +16,7 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from db.files import FileStore
 from db.session import Database
+from scp_service import store_scu
 from scp_service.listener import VERIFICATION, listening
 from settings import Settings, load
 from tests import peers
@@ -59,7 +60,9 @@ def associate(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
     for sop_class, syntax in contexts:
         ae.add_requested_context(sop_class, syntax)
-    return ae.associate(settings.listener.host, settings.listener.port, ae_title=called)
+    made = ae.associate(settings.listener.host, settings.listener.port, ae_title=called)
+    store_scu._return_responses(made)
+    return made
 
 
 @contextmanager
