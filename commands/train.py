@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -91,11 +92,8 @@ def train(
         whole = bars.add_task("experiments", total=len(specs), visible=len(specs) > 1)
         for spec in specs:
             task = bars.add_task(spec.id, total=None)
-            outcome = run(
-                spec, folder, runs, overrides,
-                watch=lambda step, name=spec.id, task=task: _show(bars, task, name, step),
-                mlflow=mlflow,
-            )  # fmt: skip
+            watch = partial(_show, bars, task, spec.id)
+            outcome = run(spec, folder, runs, overrides, watch=watch, mlflow=mlflow)
             bars.remove_task(task)
             bars.advance(whole)
             outcomes.append(outcome)

@@ -117,6 +117,7 @@ def _fit(
         epochs=train.epochs,
         steps_per_epoch=steps,
         callbacks=callbacks,
+        shuffle=False,  # the batches are shuffled already
         verbose=0,
     )
 
