@@ -120,7 +120,7 @@ def box_sizes(survey: Survey) -> list[Drawing]:
     caption = (
         f"n = {len(boxes):,} boxes on {int((counts > 0).sum()):,} positive films;"
         f" {style.percent(several)} of these have more than one. The median box covers"
-        f" {np.median(share):.1f} % of its film."
+        f" {np.median(share):.1f} % of its film. Middle: darker where more boxes have that size."
     )
     return [Drawing("box_sizes", "How many boxes, and how large", caption, style.png(figure))]
 
@@ -168,7 +168,9 @@ def _show(axes: Axes, survey: Survey, at: int) -> None:
     films, boxes = survey.films, survey.boxes
     path = survey.paths[str(films.ids[at])]
     try:
-        image = load_display(path, MAX_PIXELS)[1] if path.suffix == ".dcm" else read_jpeg(path)
+        image = (
+            load_display(path, MAX_PIXELS)[1] if path.suffix.lower() == ".dcm" else read_jpeg(path)
+        )
     except (RefusedError, OSError):
         axes.text(0.5, 0.5, "cannot be read", ha="center", va="center", color=MUTED)
         return

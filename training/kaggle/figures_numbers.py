@@ -112,7 +112,7 @@ def heat_map(survey: Survey) -> list[Drawing]:
         matrix = _matrix(columns)
         panel.imshow(np.nan_to_num(matrix), cmap="RdBu_r", vmin=-1, vmax=1)
         for (row, column), r in np.ndenumerate(matrix):
-            said = f"{r:.2f}" if np.isfinite(r) else "–"
+            said = f"{round(r, 2) + 0:.2f}" if np.isfinite(r) else "–"  # + 0: no minus zero
             ink = "white" if abs(np.nan_to_num(r)) > 0.6 else INK
             panel.text(column, row, said, ha="center", va="center", fontsize=7.5, color=ink)
         panel.set_xticks(range(len(columns)), list(columns), rotation=40, ha="right")

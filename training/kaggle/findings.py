@@ -110,7 +110,7 @@ def old_ages(survey: Survey) -> Finding:
     remark = "Nobody is that old: take these ages as unknown."
     if np.isfinite(revised).all():
         truth = ", ".join(f"{age:.0f}" for age in revised[np.argsort(films.age[old])])
-        remark = f"Errors of typing: NIH's revision of 2020 gives {truth}."
+        remark = f"Errors of entry: NIH's revision of 2020 gives {truth}."
     return Finding(_verdict(films.age.max() == 155), f"{old.sum()} films: {ages}", remark)
 
 
@@ -242,11 +242,15 @@ def patients(survey: Survey) -> Finding:
         return Finding(Verdict.UNTOLD, "no NIH patients known", "nih_patients.csv tells them.")
     patients = len(np.unique(known))
     shared = measures.shared_patients(survey.films)
+    drawn = ""
+    if survey.is_complete:
+        of_6_000 = measures.shared_patients(survey.films, per_target=3_000)
+        drawn = f"Of 6,000 films, 3,000 per target, it is {_percent(of_6_000)}. "
     return Finding(
         _verdict(shared.value < 0.01),
         f"{len(known):,} films of {patients:,} NIH patients; {_percent(shared)} of test films"
         " have their patient in training",
-        "A patientId is a film, not a patient: split by NIH patient.",
+        f"{drawn}A patientId is a film, not a patient: split by NIH patient.",
     )
 
 

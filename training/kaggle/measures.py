@@ -157,10 +157,20 @@ def mean_iou(boxes: Boxes, box: Sequence[float]) -> float:
     return float((common / (boxes.area + width * height - common)).mean())
 
 
-def shared_patients(films: Films, *, seed: int = 0, test_share: float = 0.2) -> Share:
-    """Share of test films whose NIH patient is in training too, after one random split."""
-    known = films.patient[films.patient != ""]
-    order = np.random.default_rng(seed).permutation(len(known))
+def shared_patients(
+    films: Films, *, per_target: int | None = None, seed: int = 0, test_share: float = 0.2
+) -> Share:
+    """Share of test films whose NIH patient is in training too, after one random split.
+
+    `per_target` films of each target are drawn first, as the report did; None: all are split.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = np.flatnonzero(films.patient != "")
+    if per_target is not None:
+        drawn = [rng.permutation(chosen[films.target[chosen] == t])[:per_target] for t in (0, 1)]
+        chosen = np.concatenate(drawn)
+    known = films.patient[chosen]
+    order = rng.permutation(len(known))
     test = np.zeros(len(known), bool)
     test[order[: round(test_share * len(known))]] = True
     return Share(int(np.isin(known[test], known[~test]).sum()), int(test.sum()))

@@ -106,6 +106,7 @@ def test_a_patient_on_both_sides_of_a_split_is_seen() -> None:
     assert measures.shared_patients(alone).value == 0
     same = _with_patients(films, ["00000001"] * 100)
     assert measures.shared_patients(same).value == 1
+    assert measures.shared_patients(same, per_target=20).of == 4  # a fifth of the 20 negatives
 
 
 def _with_patients(films: measures.Films, patients: list[str]) -> measures.Films:
