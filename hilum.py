@@ -284,6 +284,52 @@ def data_check(
 
 
 @app.command()
+def train(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Experiments; --list names them.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="The challenge's folder.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every row of the report.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/experiments"),
+    films: Annotated[int | None, typer.Option(help="Fewer films than the report.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Other epochs than the report.")] = None,
+    size: Annotated[int | None, typer.Option(help="Another side of the films, in pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Other films a batch.")] = None,
+    weights: Annotated[str | None, typer.Option(help="none, or a file or folder.")] = None,
+    random_if_missing: Annotated[
+        bool, typer.Option(help="Start at random where weights cannot be had.")
+    ] = False,
+    mlflow: Annotated[bool, typer.Option(help="Log to MLflow too.")] = False,
+) -> None:
+    """Run experiments of the report; a run that was stopped goes on."""
+    from commands import train as trainer
+
+    if show_list:
+        trainer.list_experiments(out, runs)
+        return
+    if folder is None:
+        raise typer.BadParameter("--folder is needed: the challenge's folder")
+    good = trainer.train(
+        "all" if every else names or [],
+        folder,
+        runs,
+        out,
+        films=films,
+        epochs=epochs,
+        size=size,
+        batch=batch,
+        seed=seed,
+        weights=weights,
+        random_if_missing=random_if_missing,
+        mlflow=mlflow,
+    )
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
 def explore(
     source: Annotated[Path, typer.Argument(help="A Kaggle folder, or a folder of its tables.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the page and its figures.")] = Path(
