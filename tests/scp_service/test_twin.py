@@ -5,21 +5,13 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-from pydicom import dcmread, dcmwrite
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom import dcmread
+from pydicom.uid import ComprehensiveSRStorage
 
 from inference.report.build import Predecessor, build_study
-from scp_service.adapt import Form, adapt
 from tests import judges
 from tests.inference.report.studies import NORMAL, STUDY, film, job, read, refused
-
-
-def as_comprehensive_sr(data: bytes) -> tuple[bytes, str]:
-    """Return the twin as a file, and its SOP Instance UID."""
-    twin = adapt(data, Form(ComprehensiveSRStorage, ExplicitVRLittleEndian))
-    buffer = BytesIO()
-    dcmwrite(buffer, twin, enforce_file_format=True)
-    return buffer.getvalue(), str(twin.SOPInstanceUID)
+from tests.twins import as_comprehensive_sr
 
 
 def test_the_twin_is_the_same_report_of_the_other_class(tmp_path: Path) -> None:

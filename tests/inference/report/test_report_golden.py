@@ -13,16 +13,16 @@ from pathlib import Path
 from pydicom import dcmread, dcmwrite
 
 from inference.report.build import build_study
-from inference.report.twin import as_comprehensive_sr
 from inference.report.uids import SCHEMA_VERSION
 from tests.inference.report.studies import ABNORMAL, STUDY, film, job, read, refused
+from tests.twins import as_comprehensive_sr
 
 PINNED: dict[int, dict[str, str]] = {
     1: {
         "positive": "f3b40d18691b4837",
         "negative": "e6b9510b56826dab",
         "failed": "649a2cb148213bc8",
-        "twin": "a34ab870895ad543",
+        "twin": "0d103af46186e7f1",
         "overlay": "b23d1142d1843d1e",
     }
 }

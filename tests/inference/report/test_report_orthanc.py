@@ -8,9 +8,9 @@ from pathlib import Path
 from pydicom import dcmread
 
 from inference.report.build import Predecessor, build_study
-from inference.report.twin import as_comprehensive_sr
 from tests.inference.report.studies import OPACITY, STUDY, film, job, keep, read
 from tests.peers import Orthanc, dcmsend
+from tests.twins import as_comprehensive_sr
 
 NAME = "Müller^Jörg"
 

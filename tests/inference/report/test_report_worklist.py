@@ -11,7 +11,6 @@ import pytest
 
 from inference.reading import Reading
 from inference.report.build import build_study
-from inference.report.twin import as_comprehensive_sr
 from tests.inference.report.studies import (
     ABNORMAL,
     NORMAL,
@@ -22,6 +21,7 @@ from tests.inference.report.studies import (
     read,
     refused,
 )
+from tests.twins import as_comprehensive_sr
 
 PAGE = Path(__file__).parents[3] / "docs" / "worklist.md"
 
