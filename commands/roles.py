@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -113,7 +114,7 @@ def _begin(role: str, settings: Settings) -> threading.Event:
 def configure_logging(role: str, level: str) -> None:
     """Log to standard error: for people at a terminal in colour, elsewhere one plain line each.
 
-    pynetdicom's own messages may hold names and UIDs, so only ours are shown.
+    The libraries' own messages and warnings may hold names and UIDs, so only ours are shown.
     """
     handler: logging.Handler
     if sys.stderr.isatty():
@@ -123,6 +124,7 @@ def configure_logging(role: str, level: str) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {role}: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    warnings.simplefilter("ignore")
     for name in ("pynetdicom", "pydicom", "apscheduler", "alembic", "highdicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

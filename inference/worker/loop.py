@@ -123,7 +123,7 @@ class Worker:
             del self._ready[: len(batch)]
             records += self._predict(batch)
         if records:
-            self._commit(records)
+            self._commit(records, stop)
 
     def _take_reads(self, pool: IsolatedPool) -> None:
         size = self._settings.worker.batch_size
@@ -217,12 +217,29 @@ class Worker:
             records.append((each.lease, self._read(each.lease, said)))
         return records
 
-    def _commit(self, records: Sequence[tuple[queue.Lease, _Record]]) -> None:
-        """Record outcomes in one transaction; one whose lease was lost is dropped alone."""
+    def _commit(
+        self, records: Sequence[tuple[queue.Lease, _Record]], stop: threading.Event
+    ) -> None:
+        """Record outcomes in one transaction; one whose lease was lost is dropped alone.
+
+        A database that fails is waited for: what was read must not be forgotten while its lease is
+        kept alive. On the way out there is no time for that; the leases then end by themselves.
+        """
         leases = [lease for lease, _ in records]
+        while True:
+            try:
+                self._record(records)
+                break
+            except SQLAlchemyError as error:
+                _log.error("Work waits: the database failed (%s).", type(error).__name__)
+                if stop.wait(_DATABASE_WAIT_SECONDS):
+                    break
+        self._keeper.drop(leases)
+
+    def _record(self, records: Sequence[tuple[queue.Lease, _Record]]) -> None:
         with self._database.write() as session:
             now = self._database.now(session)
-            held = queue.still_held(session, leases)
+            held = queue.still_held(session, [lease for lease, _ in records])
             for lease, record in records:
                 if lease.task_id in held:
                     record(session, now)
@@ -230,7 +247,6 @@ class Worker:
                     _log.warning("A result was dropped: another worker had taken its task over.")
             session.flush()
             studies.close_quiet(session, quiet_seconds=self._settings.study_quiet_seconds, now=now)
-        self._keeper.drop(leases)
 
     def _read(self, lease: queue.Lease, said: Reading) -> _Record:
         row = to_row(said, lease.subject_id, self._device)

@@ -1,0 +1,132 @@
+"""The worker in this process, on a real database and with the real network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from db import migrations, studies
+from db.files import FileStore, Intake
+from db.intake import record_film
+from db.models import Instance, Report, Result, StoredReading, Study, Task
+from db.session import Database
+from inference.bundle import load_bundle
+from inference.predict import Predictor
+from inference.worker import Worker
+from settings import Settings
+from tests.db.makers import film, rows
+from tests.peers import wait_until
+from training.phantoms import Kind, phantom, write_phantom_dicom
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    """The packaged network."""
+    return Predictor(load_bundle(None))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty SQLite database."""
+    with closing(Database(f"sqlite:///{tmp_path / 'hilum.sqlite'}")) as database:
+        migrations.upgrade(database, tmp_path)
+        yield database
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    """An empty data folder."""
+    store = FileStore(tmp_path)
+    store.prepare()
+    return store
+
+
+def receive(database: Database, store: FileStore, folder: Path, *kinds: Kind) -> None:
+    """Keep and record phantoms as the listener does."""
+    with closing(Intake(store)) as intake:
+        for number, kind in enumerate(kinds, start=1):
+            file = folder / f"{number}.dcm"
+            write_phantom_dicom(
+                phantom(np.random.default_rng(number), kind=kind, size=512), file, number=number
+            )
+            path = intake.put([file.read_bytes()], datetime.now(UTC))
+            with database.write() as session:
+                record_film(session, film(path=path), database.now(session))
+            intake.settle(path, keep=True)
+
+
+@contextmanager
+def working(database: Database, store: FileStore, predictor: Predictor) -> Iterator[None]:
+    """Run a worker until the end of the block."""
+    settings = Settings(study_quiet_seconds=0, worker={"decode_processes": 1, "lease_seconds": 2})
+    stop = threading.Event()
+    worker = Worker(settings, database, store, predictor, "worker")
+    thread = threading.Thread(target=worker.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def reported(database: Database, count: int) -> bool:
+    return len(rows(database, Report)) == count and not rows(database, Task)
+
+
+def test_films_are_read_and_studies_reported(
+    database: Database, store: FileStore, predictor: Predictor, tmp_path: Path
+) -> None:
+    receive(database, store, tmp_path, "normal", "lateral")
+    with working(database, store, predictor):
+        wait_until(lambda: reported(database, 2), "two reports", seconds=60)
+    assert sorted(each.state for each in rows(database, Instance)) == ["read", "refused"]
+    assert len(rows(database, StoredReading)) == 1
+    assert {each.state for each in rows(database, Study)} == {"reported"}
+    for result in rows(database, Result):
+        assert store.digest(result.path) == result.file_sha256
+
+
+def test_a_database_that_fails_for_a_while_costs_no_reading(
+    database: Database,
+    store: FileStore,
+    predictor: Predictor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was read is recorded when the database is back, on the first attempt."""
+    receive(database, store, tmp_path, "normal")
+    record_reading, failures = studies.record_reading, iter([True, True])
+
+    def fail_twice(*arguments: Any, **keywords: Any) -> None:
+        if next(failures, False):
+            raise OperationalError("INSERT", {}, Exception("the disk is away"))
+        record_reading(*arguments, **keywords)
+
+    monkeypatch.setattr(studies, "record_reading", fail_twice)
+    monkeypatch.setattr("inference.worker.loop._DATABASE_WAIT_SECONDS", 0.05)
+    with working(database, store, predictor):
+        wait_until(lambda: reported(database, 1), "a report", seconds=60)
+    assert next(failures, None) is None
+    assert len(rows(database, StoredReading)) == 1
+
+
+def test_what_is_not_done_is_given_back_untouched(
+    database: Database, store: FileStore, predictor: Predictor, tmp_path: Path
+) -> None:
+    """A worker that is stopped leaves its tasks ready, and the attempt does not count."""
+    receive(database, store, tmp_path, *["normal"] * 6)
+    with working(database, store, predictor):
+        wait_until(lambda: any(each.owner for each in rows(database, Task)), "a lease", seconds=60)
+    for task in rows(database, Task):
+        assert (task.state, task.attempts, task.owner) == ("ready", 0, None)
+    done = len(rows(database, StoredReading)) + len(rows(database, Task))
+    assert done >= 6
