@@ -25,7 +25,7 @@ from rich.table import Table
 from commands.data import open_with_progress
 from commands.problem import ProblemError
 from training.experiments.overrides import Overrides
-from training.experiments.spec import Spec, SpecError, find, load_all
+from training.experiments.spec import Spec, SpecError, find_many, load_all
 
 if TYPE_CHECKING:
     from training.experiments.callbacks import Progress as Step
@@ -59,8 +59,9 @@ def train(
     on. An experiment that fails is told with its reason, and the next one begins.
 
     Args:
-        names: Ids, ids with a variant ("id@variant"), files of own experiments; or "all": every
-            row of the report's tables.
+        names: Ids, ids with a variant ("id@variant"), patterns ("grid-*", "@np_resize": that
+            variant of all that have it), files of own experiments; or "all": every row of the
+            report's tables.
         folder: The Kaggle folder, packed or not.
         runs: Folder of the runs, one folder each.
         console: Where to print.
@@ -85,7 +86,12 @@ def train(
     # A folder that cannot be used is told once, not by every experiment.
     open_with_progress(folder, console)
     # TensorFlow takes seconds to load: not before it is known that there is something to do.
+    import tensorflow as tf
+
     from training.experiments.run import run
+
+    # It warns of networks that are traced anew; here every run has a network of its own.
+    tf.get_logger().setLevel("ERROR")
 
     outcomes: list[Outcome] = []
     with _bars(console) as bars:
@@ -137,7 +143,7 @@ def _find(names: Sequence[str] | Literal["all"]) -> list[Spec]:
             return load_all()
         if not names:
             raise ProblemError("name an experiment, or give --all; `hilum train --list` lists them")
-        return [find(name) for name in names]
+        return [spec for name in names for spec in find_many(name)]
     except SpecError as error:
         raise ProblemError(str(error)) from None
 

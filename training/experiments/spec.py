@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -239,6 +240,26 @@ def find(name: str, folder: Path = SPECS) -> Spec:
         raise SpecError(f"{base}: there is no such experiment{hint}")
     spec = load(file)
     return spec.variant(variant) if variant else spec
+
+
+def find_many(pattern: str, folder: Path = SPECS) -> list[Spec]:
+    """Find experiments by a pattern of ids ("grid-*"), or of ids and a variant ("grid-*@np_resize").
+
+    "@np_resize" is that variant of every experiment that has it. A name without a pattern is one
+    experiment, as in `find`.
+
+    Raises:
+        SpecError: nothing is of that name.
+    """
+    base, mark, variant = pattern.partition(VARIANT_MARK)
+    if base and not any(sign in base for sign in "*?["):
+        return [find(pattern, folder)]
+    found = [spec for spec in load_all(folder) if fnmatch.fnmatchcase(spec.id, base or "*")]
+    if mark:
+        found = [spec.variant(variant) for spec in found if variant in spec.variants]
+    if not found:
+        raise SpecError(f"{pattern}: no experiment is named like that")
+    return found
 
 
 def validate(values: Mapping[str, Any], where: str) -> Spec:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from training.experiments.overrides import Overrides, apply
-from training.experiments.spec import Spec, SpecError, find, load_all
+from training.experiments.spec import Spec, SpecError, find, find_many, load_all
 
 # The grid as the report prints it: loss in per cent / accuracy in per cent.
 GRID = {
@@ -176,6 +176,20 @@ def test_an_unknown_name_is_refused_with_what_is_near() -> None:
         find("grid-base-modell")
     with pytest.raises(SpecError, match=r"no variant 'nothing'; it has: by_patient"):
         find("base-model@nothing")
+
+
+def test_patterns_name_many_experiments_in_the_order_of_the_tables() -> None:
+    assert [spec.id for spec in find_many("grid-jpeg-*")] == [
+        f"grid-jpeg-{model}" for model in MODELS
+    ]
+    assert [spec.id for spec in find_many("grid-*@np_resize")] == [
+        f"grid-dicom_128-{model}@np_resize" for model in MODELS
+    ]
+    assert len(find_many("@np_resize")) == 6
+    assert [spec.id for spec in find_many("base-model@by_patient")] == ["base-model@by_patient"]
+    for nothing in ("green-*", "@nothing", "base-*@np_resize"):
+        with pytest.raises(SpecError, match="no experiment is named like that"):
+            find_many(nothing)
 
 
 def test_overrides_change_only_what_they_name() -> None:
