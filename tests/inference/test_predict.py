@@ -56,7 +56,7 @@ def test_a_films_output_does_not_depend_on_the_films_beside_it(
     openvino: Predictor, films: NDArray[np.uint8]
 ) -> None:
     together = openvino.predict(films)
-    assert len(together) == len(films) > predict.CHUNK
+    assert len(together) == len(films) > predict.CHUNK["openvino"]
     for film, raw in zip(films, together, strict=True):
         (alone,) = openvino.predict(film[None])
         assert np.abs(alone.logits - raw.logits).max() < 1e-4

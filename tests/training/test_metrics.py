@@ -73,13 +73,14 @@ def test_one_true_box_is_found_once() -> None:
 
 
 def test_the_more_confident_box_chooses_first() -> None:
-    # Both predictions overlap the first true box best; the loser has nothing else to match.
-    truth = boxes((0, 0, 100, 100), (0, 60, 100, 160))
-    predicted = boxes((0, 0, 100, 100), (0, 40, 100, 140))
-    first = score(predicted, truth, [0.9, 0.8])  # exact box takes truth 1; the other has 2 at .67
-    # The other way round the middle box takes truth 2 (0.67 > 0.43), so nothing changes.
-    assert first == score(predicted, truth, [0.8, 0.9])
-    assert first == pytest.approx(np.mean([1.0] * 6 + [1 / 3] * 2))
+    truth = boxes((0, 0, 100, 100), (0, 50, 100, 150))
+    # The first overlaps both true boxes (0.67 and 0.54), the second only the upper one (0.90).
+    predicted = boxes((0, 20, 100, 120), (0, 0, 100, 90))
+    # Choosing first, the first takes the upper box and leaves the second with nothing: up to 0.65
+    # one hit of two boxes, then the second finds the upper one, which the first misses.
+    assert score(predicted, truth, [0.9, 0.8]) == pytest.approx(1 / 3)
+    # Choosing second, it is left the lower box, at the three thresholds below 0.54.
+    assert score(predicted, truth, [0.8, 0.9]) == pytest.approx((3 * 1 + 5 * 1 / 3) / 8)
 
 
 def plainly(predicted: np.ndarray, truth: np.ndarray, sure: np.ndarray, threshold: float) -> float:
