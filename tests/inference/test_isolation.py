@@ -267,6 +267,8 @@ import signal
 from inference.isolation import IsolatedPool
 
 def main():
+    # A shell that starts the tests in the background has them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     pool = IsolatedPool(2, timeout_seconds=600, memory_bytes=2 << 30)
     assert pool.submit(abs, -1).result() == 1
     hangs = [pool.submit(signal.pause) for _ in range(2)]
