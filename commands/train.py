@@ -52,6 +52,7 @@ def train(
     weights: str | None = None,
     random_if_missing: bool = False,
     mlflow: bool = False,
+    apart: bool = True,
 ) -> bool:
     """Run experiments one after the other; return whether all are done.
 
@@ -74,6 +75,7 @@ def train(
         weights: "none", or a file or a folder of weights to start from.
         random_if_missing: Start at random where weights cannot be had, and say so.
         mlflow: Log to MLflow too.
+        apart: Run each experiment in a process of its own.
 
     Raises:
         ProblemError: an experiment is not there or not valid, the folder cannot be used, or MLflow
@@ -86,20 +88,17 @@ def train(
     # A folder that cannot be used is told once, not by every experiment.
     open_with_progress(folder, console)
     # TensorFlow takes seconds to load: not before it is known that there is something to do.
-    import tensorflow as tf
-
+    from training.experiments.apart import run_apart
     from training.experiments.run import run
 
-    # It warns of networks that are traced anew; here every run has a network of its own.
-    tf.get_logger().setLevel("ERROR")
-
+    start = run_apart if apart else run
     outcomes: list[Outcome] = []
     with _bars(console) as bars:
         whole = bars.add_task("experiments", total=len(specs), visible=len(specs) > 1)
         for spec in specs:
             task = bars.add_task(spec.id, total=None)
             watch = partial(_show, bars, task, spec.id)
-            outcome = run(spec, folder, runs, overrides, watch=watch, mlflow=mlflow)
+            outcome = start(spec, folder, runs, overrides, watch=watch, mlflow=mlflow)
             bars.remove_task(task)
             bars.advance(whole)
             outcomes.append(outcome)

@@ -80,8 +80,7 @@ class Record:
     def write(self, home: Path) -> None:
         """Write `run.json` into the run's folder."""
         home.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False)
-        _replace(home / RECORD, text + "\n")
+        rewrite(home, asdict(self))
 
 
 def read(home: Path) -> dict[str, Any] | None:
@@ -91,6 +90,14 @@ def read(home: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def rewrite(home: Path, values: Mapping[str, Any]) -> None:
+    """Write `run.json` anew."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    part = home / f".{RECORD}.part"
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(home / RECORD)
 
 
 def now() -> str:
@@ -140,9 +147,3 @@ def clear(home: Path, before: Mapping[str, Any] | None) -> None:
         home.rename(kept)
     elif home.exists():
         shutil.rmtree(home)
-
-
-def _replace(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)

@@ -243,7 +243,7 @@ def find(name: str, folder: Path = SPECS) -> Spec:
 
 
 def find_many(pattern: str, folder: Path = SPECS) -> list[Spec]:
-    """Find experiments by a pattern of ids ("grid-*"), or of ids and a variant ("grid-*@np_resize").
+    """Find experiments by a pattern of ids ("grid-*"), and a variant of each ("grid-*@np_resize").
 
     "@np_resize" is that variant of every experiment that has it. A name without a pattern is one
     experiment, as in `find`.

@@ -43,7 +43,7 @@ def test_a_failure_is_told_and_the_next_experiment_runs(tmp_path: Path) -> None:
     names = ["faster_rcnn-nas_coco", "boxes-mobilenet", "base-model_3@by_patient"]
     done = train(
         names, folder, runs, to, films=30, epochs=1, size=32, batch=8, random_if_missing=True,
-        weights=str(tmp_path),
+        weights=str(tmp_path), apart=False,
     )  # fmt: skip
     assert not done
     text = said(to)
@@ -58,7 +58,14 @@ def test_a_failure_is_told_and_the_next_experiment_runs(tmp_path: Path) -> None:
     assert states == dict(zip(names, ("failed", "done", "done"), strict=True))
 
     again = console()
-    kept = {"films": 30, "epochs": 1, "size": 32, "batch": 8, "random_if_missing": True}
+    kept = {
+        "films": 30,
+        "epochs": 1,
+        "size": 32,
+        "batch": 8,
+        "random_if_missing": True,
+        "apart": False,
+    }
     assert train(names[1:2], folder, runs, again, weights=str(tmp_path), **kept)
     assert "boxes-mobilenet: done before" in said(again)
 
