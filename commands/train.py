@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -28,6 +28,7 @@ from training.experiments.overrides import Overrides
 from training.experiments.spec import Spec, SpecError, find_many, load_all
 
 if TYPE_CHECKING:
+    from training.experiments.apart import Watch
     from training.experiments.callbacks import Progress as Step
     from training.experiments.run import Outcome
 
@@ -87,20 +88,21 @@ def train(
         raise ProblemError("MLflow is not installed: `pip install mlflow`, or leave --mlflow out")
     # A folder that cannot be used is told once, not by every experiment.
     open_with_progress(folder, console)
-    # TensorFlow takes seconds to load: not before it is known that there is something to do.
-    from training.experiments.apart import run_apart
-    from training.experiments.run import run
-
-    start = run_apart if apart else run
     outcomes: list[Outcome] = []
     with _bars(console) as bars:
         whole = bars.add_task("experiments", total=len(specs), visible=len(specs) > 1)
-        for spec in specs:
-            task = bars.add_task(spec.id, total=None)
-            watch = partial(_show, bars, task, spec.id)
-            outcome = start(spec, folder, runs, overrides, watch=watch, mlflow=mlflow)
-            bars.remove_task(task)
+        task = bars.add_task("starting", total=None)
+
+        def watch(spec: Spec, step: Step) -> None:
+            _show(bars, task, spec.id, step)
+
+        # TensorFlow takes seconds to load: not before it is known that there is something to do.
+        start = _run_apart if apart else _run_here
+        for spec, outcome in zip(
+            specs, start(specs, folder, runs, overrides, watch, mlflow=mlflow), strict=True
+        ):
             bars.advance(whole)
+            bars.reset(task, description="starting", total=None)
             outcomes.append(outcome)
             _print_outcome(outcome, spec, folder, overrides, console)
     failed = [each for each in outcomes if each.status != "done"]
@@ -145,6 +147,35 @@ def _find(names: Sequence[str] | Literal["all"]) -> list[Spec]:
         return [spec for name in names for spec in find_many(name)]
     except SpecError as error:
         raise ProblemError(str(error)) from None
+
+
+def _run_apart(
+    specs: Sequence[Spec],
+    folder: Path,
+    runs: Path,
+    overrides: Overrides,
+    watch: Watch,
+    *,
+    mlflow: bool,
+) -> Iterator[Outcome]:
+    from training.experiments.apart import run_apart
+
+    return run_apart(specs, folder, runs, overrides, watch=watch, mlflow=mlflow)
+
+
+def _run_here(
+    specs: Sequence[Spec],
+    folder: Path,
+    runs: Path,
+    overrides: Overrides,
+    watch: Watch,
+    *,
+    mlflow: bool,
+) -> Iterator[Outcome]:
+    from training.experiments.run import run
+
+    for spec in specs:
+        yield run(spec, folder, runs, overrides, watch=partial(watch, spec), mlflow=mlflow)
 
 
 def _bars(console: Console) -> Progress:

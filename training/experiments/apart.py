@@ -1,4 +1,4 @@
-"""An experiment is run in a process of its own: its memory goes with it, a crash ends it alone.
+"""Experiments are run in processes of their own: memory goes with them, a crash ends one alone.
 
 TensorFlow keeps some memory of every network that it trained until its process ends.
 """
@@ -7,77 +7,100 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from training.experiments import record
-from training.experiments.callbacks import Progress, Watch
+from training.experiments.callbacks import Progress
 from training.experiments.overrides import Overrides
 from training.experiments.record import Status
 from training.experiments.run import Outcome, run
 from training.experiments.spec import Spec
 
+Watch = Callable[[Spec, Progress], None]
+
 
 def run_apart(
-    spec: Spec,
+    specs: Sequence[Spec],
     folder: Path,
     runs: Path,
     overrides: Overrides | None = None,
     *,
-    watch: Watch = lambda _: None,
+    watch: Watch = lambda _spec, _step: None,
     mlflow: bool = False,
-) -> Outcome:
-    """Run an experiment as `run.run` does, in a new process.
+) -> Iterator[Outcome]:
+    """Run experiments one after the other as `run.run` does, each in a new process.
 
-    Where the process is killed, by the system for want of memory say, the record says so.
+    Those that were done before share one. Where a process is killed, by the system for want of
+    memory say, the record of its experiment says so, and the next one begins.
     """
-    overrides = overrides or Overrides()
+    remaining = list(specs)
     context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(
-        target=_child, args=(sender, spec, folder, runs, overrides, mlflow), daemon=True
-    )
-    child.start()
-    sender.close()
-    try:
-        outcome = _listen(receiver, watch)
-        child.join()
-    finally:
-        receiver.close()
-        if child.is_alive():
-            child.terminate()
+    while remaining:
+        receiver, sender = context.Pipe(duplex=False)
+        arguments = (sender, list(remaining), folder, runs, overrides or Overrides(), mlflow)
+        child = context.Process(target=_child, args=arguments, daemon=True)
+        child.start()
+        sender.close()
+        finished, ran = 0, False
+        try:
+            for message in _messages(receiver):
+                if isinstance(message, Outcome):
+                    finished, ran = finished + 1, not message.skipped
+                    yield message
+                else:
+                    watch(remaining[finished], message)
             child.join()
-    if outcome is not None:
-        return outcome
-    return _died(spec, runs / spec.id, child.exitcode or 0)
+        finally:
+            receiver.close()
+            if child.is_alive():
+                child.terminate()
+                child.join()
+        if not ran and finished < len(remaining):
+            spec = remaining[finished]
+            yield _died(spec, runs / spec.id, child.exitcode or 0)
+            finished += 1
+        del remaining[:finished]
 
 
-def _listen(receiver: Connection, watch: Watch) -> Outcome | None:
-    """Pass progress on until the process ends; return how the run ended, if it came to that."""
-    outcome = None
+def _messages(receiver: Connection) -> Iterator[Outcome | Progress]:
+    """Yield what the process tells until it ends."""
     while True:
         try:
-            message = receiver.recv()
+            yield receiver.recv()
         except EOFError:
-            return outcome
-        if isinstance(message, Progress):
-            watch(message)
-        else:
-            outcome = message
+            return
 
 
 def _child(
-    sender: Connection, spec: Spec, folder: Path, runs: Path, overrides: Overrides, mlflow: bool
+    sender: Connection,
+    specs: Sequence[Spec],
+    folder: Path,
+    runs: Path,
+    overrides: Overrides,
+    mlflow: bool,
 ) -> None:
+    """Run the first of the experiments that is not done yet."""
     import tensorflow as tf
 
     # It warns of networks that are traced anew, which says nothing here.
     tf.get_logger().setLevel("ERROR")
-    try:
-        outcome = run(spec, folder, runs, overrides, watch=sender.send, mlflow=mlflow)
-    except KeyboardInterrupt:
-        return  # the person ended it; what is there goes on next time
-    sender.send(outcome)
+
+    def tell(step: Progress) -> None:
+        try:
+            sender.send(step)
+        except BrokenPipeError:  # who asked for the run is gone
+            raise KeyboardInterrupt from None
+
+    # Ended by a person or left alone: what is there goes on next time.
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        for spec in specs:
+            outcome = run(spec, folder, runs, overrides, watch=tell, mlflow=mlflow)
+            sender.send(outcome)
+            if not outcome.skipped:
+                return
 
 
 def _died(spec: Spec, home: Path, code: int) -> Outcome:

@@ -13,7 +13,8 @@ from test_faster_rcnn import Tiny, save
 from training.experiments.apart import run_apart
 from training.experiments.callbacks import Progress
 from training.experiments.overrides import Overrides
-from training.experiments.spec import find
+from training.experiments.run import run
+from training.experiments.spec import Spec, find
 
 DETECTOR = find("faster_rcnn-nas_coco")
 """The quickest of all, as nothing is trained."""
@@ -34,21 +35,44 @@ def test_a_run_apart_tells_its_progress_and_how_it_ended(
     kaggle: Path, overrides: Overrides, tmp_path: Path
 ) -> None:
     seen: list[Progress] = []
-    outcome = run_apart(DETECTOR, kaggle, tmp_path, overrides, watch=seen.append)
+    (outcome,) = run_apart(
+        [DETECTOR], kaggle, tmp_path, overrides, watch=lambda _, step: seen.append(step)
+    )
     assert (outcome.status, outcome.reason) == ("done", None)
     assert seen == [Progress("predict", done, 10) for done in range(1, 11)]
     assert multiprocessing.active_children() == []
 
 
+def test_what_was_done_before_is_skipped_and_the_rest_run(
+    kaggle: Path, overrides: Overrides, tmp_path: Path
+) -> None:
+    def renamed(name: str) -> Spec:
+        return DETECTOR.model_copy(update={"id": name})
+
+    specs = [renamed("one"), renamed("two"), renamed("three")]
+    for spec in specs[:2]:
+        run(spec, kaggle, tmp_path, overrides)
+    watched: set[str] = set()
+    outcomes = list(
+        run_apart(specs, kaggle, tmp_path, overrides, watch=lambda spec, _: watched.add(spec.id))
+    )
+    assert [(each.experiment, each.skipped) for each in outcomes] == [
+        ("one", True), ("two", True), ("three", False),
+    ]  # fmt: skip
+    assert watched == {"three"}
+
+
 def test_a_run_whose_process_is_killed_has_failed_and_says_so(
     kaggle: Path, overrides: Overrides, tmp_path: Path
 ) -> None:
-    def kill(_: Progress) -> None:
+    def kill(_spec: Spec, _step: Progress) -> None:
         for child in multiprocessing.active_children():
             child.kill()
 
-    outcome = run_apart(DETECTOR, kaggle, tmp_path, overrides, watch=kill)
-    assert outcome.status == "failed"
+    other = DETECTOR.model_copy(update={"id": "other"})
+    outcome, next_one = run_apart([DETECTOR, other], kaggle, tmp_path, overrides, watch=kill)
+    assert (outcome.status, next_one.status) == ("failed", "failed")
+    assert (outcome.experiment, next_one.experiment) == (DETECTOR.id, "other")
     kept = json.loads((tmp_path / DETECTOR.id / "run.json").read_text())
     assert kept["status"] == "failed"
     assert kept["reason"] == outcome.reason
@@ -59,11 +83,11 @@ def test_a_run_whose_process_is_killed_has_failed_and_says_so(
 def test_the_person_who_ends_it_ends_the_process_too(
     kaggle: Path, overrides: Overrides, tmp_path: Path
 ) -> None:
-    def end(_: Progress) -> None:
+    def end(_spec: Spec, _step: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_apart(DETECTOR, kaggle, tmp_path, overrides, watch=end)
+        list(run_apart([DETECTOR], kaggle, tmp_path, overrides, watch=end))
     assert multiprocessing.active_children() == []
     kept = json.loads((tmp_path / DETECTOR.id / "run.json").read_text())
     assert kept["status"] == "running"
