@@ -202,6 +202,13 @@ def test_the_constant_box_is_no_worse_than_any_on_a_grid() -> None:
     assert best >= max(grid)
 
 
+def test_the_constant_box_lies_in_one_lung_where_the_median_lies_between() -> None:
+    left, right = [200.0, 350, 200, 300], [620.0, 350, 200, 300]
+    boxes = np.array([left] * 10 + [right] * 10)
+    assert np.median(boxes, axis=0).tolist() == [410, 350, 200, 300]  # overlaps with none
+    assert constant_box(boxes).tolist() in (left, right)
+
+
 def test_no_boxes_have_no_constant_box() -> None:
     with pytest.raises(ValueError, match="no boxes"):
         constant_box(np.zeros((0, 4)))

@@ -109,6 +109,14 @@ def test_other_films_are_compared_without_a_claim_of_significance(tmp_path: Path
     assert grid.rows[0][-1] == "other films"
 
 
+def test_the_same_films_under_other_labels_are_no_pair(tmp_path: Path) -> None:
+    arrays = labelled()
+    run_folder(tmp_path, "a", arrays)
+    run_folder(tmp_path, "a@np_resize", arrays | {"y_true": 1 - arrays["y_true"]})
+    rows = rows_of(tmp_path, spec("a", variants=VARIANTS))
+    assert isinstance(compare(rows[0], rows[0].variants[0]), float)
+
+
 def test_a_variant_that_was_not_run_is_counted_as_not_measured(tmp_path: Path) -> None:
     run_folder(tmp_path, "a", labelled())
     rows = rows_of(tmp_path, spec("a", variants=VARIANTS))

@@ -11,7 +11,7 @@ import pytest
 from tests.training.results.made import boxed, labelled, run_folder
 from tests.training.results.made_specs import box_spec, spec
 from training.experiments.spec import load_all
-from training.results.measured import Classified
+from training.results.measured import Boxed, Classified
 from training.results.remarks import PREVALENCE, printed_matrix, remarks
 from training.results.rows import Row, Status, build_rows, strangers
 from training.results.runs import load_runs
@@ -137,6 +137,15 @@ def test_ours_is_remarked_on(tmp_path: Path) -> None:
     assert said(rows["good"]) == ""
     assert "better than the constant box" in said(rows["same"])
     assert "worse than the constant box" in said(rows["far"])
+
+
+def test_a_difference_whose_interval_holds_zero_is_none(tmp_path: Path) -> None:
+    run_folder(tmp_path, "x", boxed(noise=0.0))
+    (row,) = build_rows([box_spec("x")], load_runs(tmp_path))
+    assert isinstance(row.measured, Boxed)
+    doubtful = dataclasses.replace(row.measured.gain, value=0.02, low=-0.01, high=0.05)
+    row = dataclasses.replace(row, measured=dataclasses.replace(row.measured, gain=doubtful))
+    assert "no different from the constant box" in said(row)
 
 
 def test_ours_tells_precision_and_auc_beside_the_reports(tmp_path: Path) -> None:
