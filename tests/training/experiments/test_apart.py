@@ -31,19 +31,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> Overrides:
     return Overrides(films=10, size=64, weights=str(saved))
 
 
-def test_a_run_apart_tells_its_progress_and_how_it_ended(
-    kaggle: Path, overrides: Overrides, tmp_path: Path
-) -> None:
-    seen: list[Progress] = []
-    (outcome,) = run_apart(
-        [DETECTOR], kaggle, tmp_path, overrides, watch=lambda _, step: seen.append(step)
-    )
-    assert (outcome.status, outcome.reason) == ("done", None)
-    assert seen == [Progress("predict", done, 10) for done in range(1, 11)]
-    assert multiprocessing.active_children() == []
-
-
-def test_what_was_done_before_is_skipped_and_the_rest_run(
+def test_what_was_done_before_is_skipped_and_the_rest_run_and_tell_how_far_they_are(
     kaggle: Path, overrides: Overrides, tmp_path: Path
 ) -> None:
     def renamed(name: str) -> Spec:
@@ -52,14 +40,18 @@ def test_what_was_done_before_is_skipped_and_the_rest_run(
     specs = [renamed("one"), renamed("two"), renamed("three")]
     for spec in specs[:2]:
         run(spec, kaggle, tmp_path, overrides)
-    watched: set[str] = set()
+    seen: list[tuple[str, Progress]] = []
     outcomes = list(
-        run_apart(specs, kaggle, tmp_path, overrides, watch=lambda spec, _: watched.add(spec.id))
+        run_apart(
+            specs, kaggle, tmp_path, overrides, watch=lambda s, step: seen.append((s.id, step))
+        )
     )
     assert [(each.experiment, each.skipped) for each in outcomes] == [
         ("one", True), ("two", True), ("three", False),
     ]  # fmt: skip
-    assert watched == {"three"}
+    assert outcomes[2].status == "done"
+    assert seen == [("three", Progress("predict", done, 10)) for done in range(1, 11)]
+    assert multiprocessing.active_children() == []
 
 
 def test_a_run_whose_process_is_killed_has_failed_and_says_so(

@@ -7,8 +7,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import keras
 import numpy as np
@@ -65,6 +66,14 @@ def kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for film in sorted((folder / "stage_2_train_images").iterdir())[:3]:
         (tests / f"t{film.name}").write_bytes(film.read_bytes())
     return folder
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Overrides:
+    """A detector's SavedModel where it is looked for, and few films: the quickest run."""
+    weights = tmp_path_factory.mktemp("weights")
+    save(weights / "faster_rcnn_nas" / "saved_model", Tiny())
+    return Overrides(films=10, size=128, weights=str(weights))
 
 
 @pytest.fixture(scope="module")
@@ -144,22 +153,22 @@ def test_two_runs_of_one_seed_agree_and_another_seed_differs(
 
 
 def test_a_run_that_is_done_is_not_run_again_and_another_takes_its_place(
-    kaggle: Path, tmp_path: Path
+    kaggle: Path, detector: Overrides, tmp_path: Path
 ) -> None:
-    spec = own(train={"epochs": 1})
-    first = run(spec, kaggle, tmp_path)
-    stamp = (first.home / "weights.weights.h5").stat().st_mtime_ns
-    again = run(spec, kaggle, tmp_path)
+    spec = find("faster_rcnn-nas_coco")
+    first = run(spec, kaggle, tmp_path, detector)
+    stamp = (first.home / "predictions.npz").stat().st_mtime_ns
+    again = run(spec, kaggle, tmp_path, detector)
     assert again.skipped
-    assert (first.home / "weights.weights.h5").stat().st_mtime_ns == stamp
+    assert (first.home / "predictions.npz").stat().st_mtime_ns == stamp
     # A call that cannot even begin does no harm to what is there.
-    lost = run(spec, tmp_path / "nowhere", tmp_path)
+    lost = run(spec, tmp_path / "nowhere", tmp_path, detector)
     assert lost.status == "failed"
     assert record(first)["status"] == "done"
-    other = run(spec, kaggle, tmp_path, Overrides(films=26))
-    assert record(other)["overrides"] == {"films": 26}
+    other = run(spec, kaggle, tmp_path, replace(detector, films=12))
+    assert record(other)["films"] == {"train": 0, "val": 0, "test": 12}
     (kept,) = (tmp_path / ".replaced").iterdir()
-    assert json.loads((kept / "run.json").read_text())["films"]["train"] == 18
+    assert json.loads((kept / "run.json").read_text())["films"]["test"] == 10
 
 
 KILLED = """
@@ -238,26 +247,34 @@ def test_a_run_that_fails_says_why_and_leaves_no_predictions(
 
 
 def test_an_unexpected_error_is_recorded_too_and_a_later_run_clears_it(
-    kaggle: Path, tmp_path: Path
+    kaggle: Path, detector: Overrides, tmp_path: Path
 ) -> None:
-    spec = own(train={"epochs": 1})
+    spec = find("faster_rcnn-nas_coco")
 
     def broken(_: Progress) -> None:
         raise ZeroDivisionError("in the middle")
 
-    failed = run(spec, kaggle, tmp_path, watch=broken)
+    failed = run(spec, kaggle, tmp_path, detector, watch=broken)
     assert failed.reason == "ZeroDivisionError: in the middle (all of it is in error.txt)"
-    assert "def broken" not in (failed.home / "run.json").read_text()
-    later = run(spec, kaggle, tmp_path)
+    assert "in broken" in (failed.home / "error.txt").read_text()
+    later = run(spec, kaggle, tmp_path, detector)
     assert later.status == "done"
     assert not (later.home / "error.txt").exists()
 
 
+BOXES = Overrides(epochs=1, size=32, batch=8, weights="none")
+
+
+@pytest.fixture(scope="module")
+def boxes_done(kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The box regressor, trained a little."""
+    return run(find("boxes-mobilenet"), kaggle, tmp_path_factory.mktemp("boxes"), BOXES)
+
+
 def test_a_box_run_predicts_in_pixels_of_the_film_and_the_challenges_test_films(
-    kaggle: Path, tmp_path: Path
+    kaggle: Path, boxes_done: Outcome
 ) -> None:
-    overrides = Overrides(epochs=1, size=32, batch=8, weights="none")
-    outcome = run(find("boxes-mobilenet"), kaggle, tmp_path, overrides)
+    outcome = boxes_done
     assert outcome.remarks == ("started at random as asked, not from imagenet",)
     found = predictions(outcome.home)
     assert list(history(outcome.home)[0]) == ["epoch", "loss", "iou", "val_loss", "val_iou"]
@@ -284,12 +301,10 @@ def test_a_box_run_predicts_in_pixels_of_the_film_and_the_challenges_test_films(
 
 
 def test_unscaled_targets_are_the_films_pixels_and_come_back_as_such(
-    kaggle: Path, tmp_path: Path
+    kaggle: Path, boxes_done: Outcome, tmp_path: Path
 ) -> None:
-    spec = find("boxes-mobilenet@unscaled_targets")
-    overrides = Overrides(epochs=1, size=32, batch=8, weights="none")
-    wrong = run(spec, kaggle, tmp_path, overrides)
-    right = run(find("boxes-mobilenet"), kaggle, tmp_path, overrides)
+    right = boxes_done
+    wrong = run(find("boxes-mobilenet@unscaled_targets"), kaggle, tmp_path, BOXES)
     assert wrong.home.name == "boxes-mobilenet@unscaled_targets"
     assert (
         predictions(wrong.home)["boxes_true"][:10] == predictions(right.home)["boxes_true"][:10]
@@ -298,10 +313,10 @@ def test_unscaled_targets_are_the_films_pixels_and_come_back_as_such(
     assert losses[0] > 100 * losses[1]
 
 
-def test_a_detector_runs_without_training(kaggle: Path, tmp_path: Path) -> None:
-    save(tmp_path / "weights" / "faster_rcnn_nas" / "saved_model", Tiny())
-    overrides = Overrides(films=10, size=128, weights=str(tmp_path / "weights"))
-    outcome = run(find("faster_rcnn-nas_coco"), kaggle, tmp_path / "runs", overrides)
+def test_a_detector_runs_without_training(
+    kaggle: Path, detector: Overrides, tmp_path: Path
+) -> None:
+    outcome = run(find("faster_rcnn-nas_coco"), kaggle, tmp_path, detector)
     assert outcome.status == "done", outcome.reason
     found = predictions(outcome.home)
     assert found["patient_id"].shape == (10,)
@@ -332,19 +347,55 @@ def test_a_size_below_the_networks_smallest_becomes_that_and_is_told(
     assert kept["status"] == "running"
 
 
-def test_mixed_precision_is_used_and_ends_with_the_run(kaggle: Path, tmp_path: Path) -> None:
-    precision = "mixed_float16"
-    spec = own(train={"epochs": 1, "precision": precision, "augmentation": None})
-    policies: list[str] = []
-    outcome = run(
-        spec, kaggle, tmp_path, watch=lambda _: policies.append(keras.config.dtype_policy().name)
-    )
-    assert outcome.status == "done", outcome.reason
-    assert precision in policies
+@dataclass
+class Told:
+    """What was told while a run in mixed precision was logged to a stand-in for MLflow."""
+
+    outcome: Outcome
+    policies: set[str]
+    mlflow: list[tuple[str, object]]
+
+
+@pytest.fixture(scope="module")
+def mixed(kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    policies: set[str] = set()
+    told: list[tuple[str, object]] = []
+
+    def tell(name: str) -> Callable[..., None]:
+        return lambda *values, **named: told.append((name, (values, named)))
+
+    module = ModuleType("mlflow")
+    for name in ("set_experiment", "start_run", "log_params", "log_metrics", "end_run"):
+        setattr(module, name, tell(name))
+    spec = own(train={"epochs": 1, "precision": "mixed_float16", "augmentation": None})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "mlflow", module)
+        outcome = run(
+            spec, kaggle, tmp_path_factory.mktemp("mixed"), mlflow=True,
+            watch=lambda _: policies.add(keras.config.dtype_policy().name),
+        )  # fmt: skip
+    return Told(outcome, policies, told)
+
+
+def test_mixed_precision_is_used_and_ends_with_the_run(mixed: Told) -> None:
+    assert mixed.outcome.status == "done", mixed.outcome.reason
+    assert "mixed_float16" in mixed.policies
     assert keras.config.dtype_policy().name == "float32"
-    found = predictions(outcome.home)
+    found = predictions(mixed.outcome.home)
     assert found["y_prob"].dtype == np.float32
     assert np.isfinite(found["y_prob"]).all()
+
+
+def test_mlflow_is_told_settings_and_epochs_where_it_is_asked_for(mixed: Told) -> None:
+    assert [name for name, _ in mixed.mlflow] == [
+        "set_experiment", "start_run", "log_params", "log_metrics", "end_run",
+    ]  # fmt: skip
+    (params,), _ = mixed.mlflow[2][1]  # type: ignore[misc]
+    assert (params["id"], params["train.batch"]) == ("mine", 8)
+    (measured,), named = mixed.mlflow[3][1]  # type: ignore[misc]
+    assert (set(measured), named) == (
+        {"loss", "accuracy", "val_loss", "val_accuracy"}, {"step": 1},
+    )  # fmt: skip
 
 
 TWO_DEVICES = """
@@ -377,28 +428,3 @@ def test_two_devices_share_each_batch_and_come_to_the_same(
     # Batch normalisation sees half a batch on each device, so only nearly.
     assert float(two[0]["loss"]) == pytest.approx(float(one[0]["loss"]), rel=0.3)
     assert len(two) == 2
-
-
-def test_mlflow_is_told_where_it_is_installed(
-    kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[tuple[str, object]] = []
-
-    def tell(name: str) -> Callable[..., None]:
-        return lambda *args, **kwargs: told.append((name, args or kwargs))
-
-    names = ("set_experiment", "start_run", "log_params", "end_run")
-    fake = SimpleNamespace(**{name: tell(name) for name in names})
-    fake.log_metrics = lambda values, step: told.append(("log_metrics", (step, set(values))))
-    module = ModuleType("mlflow")
-    vars(module).update(vars(fake))
-    monkeypatch.setitem(sys.modules, "mlflow", module)
-    outcome = run(own(train={"epochs": 1}), kaggle, tmp_path, mlflow=True)
-    assert outcome.status == "done", outcome.reason
-    assert [name for name, _ in told] == [
-        "set_experiment", "start_run", "log_params", "log_metrics", "end_run",
-    ]  # fmt: skip
-    assert told[3][1] == (1, {"loss", "accuracy", "val_loss", "val_accuracy"})
-    params = told[2][1]
-    assert isinstance(params, tuple)
-    assert params[0]["train.batch"] == 8
