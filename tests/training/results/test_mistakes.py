@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.results.made import boxed, labelled, run_folder
-from tests.training.results.made_specs import box_spec, spec
+from tests.training.results.made_specs import DATA, box_spec, spec
 from training.experiments.spec import Spec, load_all
 from training.kaggle.folder import read_labels
 from training.results.curves import Difference, auc
@@ -132,7 +132,9 @@ def test_films_of_patients_on_both_sides_are_counted(tmp_path: Path) -> None:
     films = arrays["patient_id"].tolist()
     # Five of the test films are of patients trained on.
     known = Known(patients={film: str(k if k < 35 else k - 35) for k, film in enumerate(films)})
-    found = listed(rows_of(tmp_path, spec("a", variants=VARIANTS)), known)
+    run_folder(tmp_path, "b", arrays)  # split by patient, as it says: it does not count
+    by_patient = spec("b", data=DATA | {"split": "patient"})
+    found = listed(rows_of(tmp_path, spec("a", variants=VARIANTS), by_patient), known)
     said = text(found["Films of one patient on both sides of the split"])
     assert "Measured on 1 runs split by film: of their test films 25% are of a patient" in said
 
@@ -150,6 +152,17 @@ def test_every_box_result_stands_beside_the_constant_box(tmp_path: Path) -> None
     assert line[1] == "0.1795"
     assert float(line[2].split()[0]) > float(line[3])  # 20 pixels of noise beat any constant
     assert line[4].startswith("+")
+
+
+def test_our_precision_is_brought_to_the_true_mix(tmp_path: Path) -> None:
+    arrays = labelled(splits=(("test", 40),)) | {"y_prob": np.tile([0.2, 0.9, 0.7, 0.8], 10)}
+    run_folder(tmp_path, "t", arrays)  # all positives found, half of the negatives called
+    reported = {"accuracy": 0.7925, "precision": 0.7655, "recall": 0.8433}
+    rows = rows_of(tmp_path, spec("t", table="transfer", model="vgg16", reported=reported))
+    grid = listed(rows)["Precision on a mix that does not occur"].grid
+    assert grid is not None
+    # Bayes: .2253 / (.2253 + .5 x .7747) = .368.
+    assert grid.rows == (("base run", "0.766", "0.487", "0.667", "0.368"),)
 
 
 def test_collapsed_runs_of_ours_are_listed(tmp_path: Path) -> None:
