@@ -21,11 +21,10 @@ from training.results.mistakes import mistakes
 from training.results.rows import Row, build_rows, strangers
 from training.results.runs import BoxPredictions, Detections, load_runs
 from training.results.table import Line, sections, summary
+from training.results.template import PAGE, STYLE
 
 TITLE = "The report's experiments, printed and measured"
 HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
-
-_TEMPLATE = Path(__file__).with_name("page.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,12 @@ def report(
         for picture in drawn
     }
     _write(out / MARKDOWN, markdown(TITLE, notes, tables, wrong, paths))
-    page = _environment().from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    page = _environment().from_string(PAGE)
     _write(
         out / HTML,
-        page.render(title=TITLE, notes=notes, sections=tables, mistakes=wrong, figures=pictures),
+        page.render(
+            style=STYLE, title=TITLE, notes=notes, sections=tables, mistakes=wrong, figures=pictures
+        ),
     )
     return out / HTML
 
@@ -136,7 +137,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["code"] = _code
     environment.filters["lines"] = _lines
-    environment.filters["groupby_in_order"] = _grouped
+    environment.filters["grouped"] = _grouped
     return environment
 
 
