@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -24,13 +24,12 @@ from rich.table import Table
 
 from commands.data import open_with_progress
 from commands.problem import ProblemError
+from training.experiments import record
+from training.experiments.apart import Watch, run_apart
 from training.experiments.overrides import Overrides
+from training.experiments.progress import Progress as Step
+from training.experiments.record import Outcome
 from training.experiments.spec import Spec, SpecError, find_many, load_all
-
-if TYPE_CHECKING:
-    from training.experiments.apart import Watch
-    from training.experiments.callbacks import Progress as Step
-    from training.experiments.run import Outcome
 
 ALL: Literal["all"] = "all"
 DEFAULT_RUNS = Path("runs/experiments")
@@ -96,11 +95,9 @@ def train(
         def watch(spec: Spec, step: Step) -> None:
             _show(bars, task, spec.id, step)
 
-        # TensorFlow takes seconds to load: not before it is known that there is something to do.
-        start = _run_apart if apart else _run_here
-        for spec, outcome in zip(
-            specs, start(specs, folder, runs, overrides, watch, mlflow=mlflow), strict=True
-        ):
+        start = run_apart if apart else _run_here
+        ended = start(specs, folder, runs, overrides, watch=watch, mlflow=mlflow)
+        for spec, outcome in zip(specs, ended, strict=True):
             bars.advance(whole)
             bars.reset(task, description="starting", total=None)
             outcomes.append(outcome)
@@ -117,8 +114,6 @@ def list_experiments(console: Console, runs: Path = DEFAULT_RUNS) -> None:
     Raises:
         ProblemError: an experiment's file is not valid.
     """
-    from training.experiments import record
-
     table = Table(box=box.SIMPLE)
     for name in ("experiment", "row", "model", "the report's figure", "state", "variants"):
         table.add_column(name, overflow="fold")
@@ -149,30 +144,16 @@ def _find(names: Sequence[str] | Literal["all"]) -> list[Spec]:
         raise ProblemError(str(error)) from None
 
 
-def _run_apart(
-    specs: Sequence[Spec],
-    folder: Path,
-    runs: Path,
-    overrides: Overrides,
-    watch: Watch,
-    *,
-    mlflow: bool,
-) -> Iterator[Outcome]:
-    from training.experiments.apart import run_apart
-
-    return run_apart(specs, folder, runs, overrides, watch=watch, mlflow=mlflow)
-
-
 def _run_here(
     specs: Sequence[Spec],
     folder: Path,
     runs: Path,
     overrides: Overrides,
-    watch: Watch,
     *,
+    watch: Watch,
     mlflow: bool,
 ) -> Iterator[Outcome]:
-    from training.experiments.run import run
+    from training.experiments.run import run  # loads TensorFlow
 
     for spec in specs:
         yield run(spec, folder, runs, overrides, watch=partial(watch, spec), mlflow=mlflow)
@@ -210,6 +191,6 @@ def _print_outcome(
         console.print(f"[red]{spec.id}[/]: failed: {reason}", highlight=False)
     for remark in outcome.remarks:
         console.print(f"  [yellow]{escape(remark)}[/]", highlight=False)
-    if overrides.given():
+    if overrides.given() and spec.table != "own":
         command = escape(full_size_command(spec, folder))
-        console.print(f"  [dim]at full size: {command}[/]", highlight=False)
+        console.print(f"  [dim]at full size: {command}[/]", highlight=False, soft_wrap=True)

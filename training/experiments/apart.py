@@ -6,6 +6,7 @@ TensorFlow keeps some memory of every network that it trained until its process 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -13,13 +14,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from training.experiments import record
-from training.experiments.callbacks import Progress
 from training.experiments.overrides import Overrides
-from training.experiments.record import Status
-from training.experiments.run import Outcome, run
+from training.experiments.progress import Progress
+from training.experiments.record import Outcome, Status
 from training.experiments.spec import Spec
 
 Watch = Callable[[Spec, Progress], None]
+
+LOGS = ".logs"
+"""Folder beside the runs for what their processes print."""
 
 
 def run_apart(
@@ -83,10 +86,6 @@ def _child(
     mlflow: bool,
 ) -> None:
     """Run the first of the experiments that is not done yet."""
-    import tensorflow as tf
-
-    # It warns of networks that are traced anew, which says nothing here.
-    tf.get_logger().setLevel("ERROR")
 
     def tell(step: Progress) -> None:
         try:
@@ -97,10 +96,26 @@ def _child(
     # Ended by a person or left alone: what is there goes on next time.
     with suppress(KeyboardInterrupt, BrokenPipeError):
         for spec in specs:
+            _redirect(log_file(runs, spec))
+            from training.experiments.run import run  # loads TensorFlow, which is not quiet
+
             outcome = run(spec, folder, runs, overrides, watch=tell, mlflow=mlflow)
             sender.send(outcome)
             if not outcome.skipped:
                 return
+
+
+def log_file(runs: Path, spec: Spec) -> Path:
+    """Where what TensorFlow and Keras print while an experiment runs is kept."""
+    return runs / LOGS / f"{spec.id}.txt"
+
+
+def _redirect(file: Path) -> None:
+    """Let this process print to a file, its libraries in C++ included."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as stream:
+        for descriptor in (1, 2):
+            os.dup2(stream.fileno(), descriptor)
 
 
 def _died(spec: Spec, home: Path, code: int) -> Outcome:
@@ -108,7 +123,7 @@ def _died(spec: Spec, home: Path, code: int) -> Outcome:
         name = signal.Signals(-code).name
         reason = f"its process was ended by {name}: there may not have been enough memory"
     else:
-        reason = f"its process ended with code {code} before it could say why"
+        reason = f"its process ended with code {code}: see {LOGS}/{spec.id}.txt beside it"
     found = record.read(home)
     if found is not None and found.get("status") == Status.RUNNING:
         record.rewrite(home, found | {"status": Status.FAILED, "reason": reason})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
 from training.experiments import checkpoint
+from training.experiments.progress import Progress, Watch
 from training.experiments.record import History
 
 Logs = Mapping[str, float] | None
@@ -19,21 +19,6 @@ Logs = Mapping[str, float] | None
 
 class TrainingError(Exception):
     """Training cannot go on; the message says after how many epochs and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: `done` of `total` films (decode, predict) or batches of `epoch` (train)."""
-
-    stage: Literal["decode", "train", "predict"]
-    done: int
-    total: int
-    epoch: int = 0
-    epochs: int = 0
-    loss: float | None = None
-
-
-Watch = Callable[[Progress], None]
 
 
 def _place(name: str) -> tuple[bool, bool]:

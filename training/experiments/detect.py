@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from training.experiments import faster_rcnn, record
-from training.experiments.callbacks import Progress
 from training.experiments.decoded import picture
 from training.experiments.job import Job
+from training.experiments.progress import Progress
 from training.experiments.selection import FILM_SIDE, choose
 from training.experiments.weights import Start
 from training.tables import Film

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.experiments import record
-from training.experiments.callbacks import Watch
 from training.experiments.overrides import Overrides
+from training.experiments.progress import Watch
 from training.experiments.record import Record
 from training.experiments.spec import Spec
 from training.experiments.weights import Start

@@ -83,6 +83,19 @@ class Record:
         rewrite(home, asdict(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `skipped`: it had been done before, with the same settings and films."""
+
+    experiment: str
+    status: Status
+    reason: str | None
+    home: Path
+    seconds: float
+    remarks: tuple[str, ...] = ()
+    skipped: bool = False
+
+
 def read(home: Path) -> dict[str, Any] | None:
     """Return what a run's `run.json` says; None where there is none that can be read."""
     try:

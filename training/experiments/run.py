@@ -10,7 +10,7 @@ import json
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ import tensorflow as tf
 from inference.reading import RefusedError
 from training.experiments import record
 from training.experiments.build import smallest_size
-from training.experiments.callbacks import TrainingError, Watch
+from training.experiments.callbacks import TrainingError
 from training.experiments.decoded import fingerprint
 from training.experiments.detect import detect
 from training.experiments.job import Job
 from training.experiments.networks import SizeError
 from training.experiments.overrides import Overrides, apply
-from training.experiments.record import Record, Status
+from training.experiments.progress import Watch
+from training.experiments.record import Outcome, Record, Status
 from training.experiments.selection import DataError
 from training.experiments.spec import Spec, SpecError
 from training.experiments.train import train_network
@@ -38,19 +39,6 @@ FILMS = ".films"
 
 _CLEAR = (SpecError, DataError, TableError, WeightsError, TrainingError, SizeError, RefusedError)
 """Errors whose message is one sentence that says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended. `skipped`: it had been done before, with the same settings and films."""
-
-    experiment: str
-    status: Status
-    reason: str | None
-    home: Path
-    seconds: float
-    remarks: tuple[str, ...] = ()
-    skipped: bool = False
 
 
 def run(

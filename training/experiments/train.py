@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from training.experiments import boxes, checkpoint, networks, record
 from training.experiments.build import build, compile_model
-from training.experiments.callbacks import Keeper, MlflowLog, Progress
+from training.experiments.callbacks import Keeper, MlflowLog
 from training.experiments.data import Order, Source, open_source, ordered_batches, training_batches
 from training.experiments.job import Job
 from training.experiments.predict import predict_batches, predict_paths
+from training.experiments.progress import Progress
 from training.experiments.selection import Indices, Selection, first_boxes, one_hot, select
 from training.experiments.spec import Precision, Train
 from training.kaggle.folder import KaggleFolder

@@ -11,8 +11,8 @@ from experiments_kaggle import write_folder
 from test_faster_rcnn import Tiny, save
 
 from training.experiments.apart import run_apart
-from training.experiments.callbacks import Progress
 from training.experiments.overrides import Overrides
+from training.experiments.progress import Progress
 from training.experiments.run import run
 from training.experiments.spec import Spec, find
 
@@ -32,7 +32,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> Overrides:
 
 
 def test_what_was_done_before_is_skipped_and_the_rest_run_and_tell_how_far_they_are(
-    kaggle: Path, overrides: Overrides, tmp_path: Path
+    kaggle: Path, overrides: Overrides, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def renamed(name: str) -> Spec:
         return DETECTOR.model_copy(update={"id": name})
@@ -41,6 +41,7 @@ def test_what_was_done_before_is_skipped_and_the_rest_run_and_tell_how_far_they_
     for spec in specs[:2]:
         run(spec, kaggle, tmp_path, overrides)
     seen: list[tuple[str, Progress]] = []
+    capfd.readouterr()
     outcomes = list(
         run_apart(
             specs, kaggle, tmp_path, overrides, watch=lambda s, step: seen.append((s.id, step))
@@ -50,6 +51,9 @@ def test_what_was_done_before_is_skipped_and_the_rest_run_and_tell_how_far_they_
         ("one", True), ("two", True), ("three", False),
     ]  # fmt: skip
     assert outcomes[2].status == "done"
+    # What TensorFlow prints stands in a file, not on the person's screen.
+    assert capfd.readouterr() == ("", "")
+    assert (tmp_path / ".logs" / "one.txt").stat().st_size > 0
     assert seen == [("three", Progress("predict", done, 10)) for done in range(1, 11)]
     assert multiprocessing.active_children() == []
 

@@ -19,10 +19,11 @@ from experiments_kaggle import write_folder
 from test_faster_rcnn import Tiny, save
 
 from training.experiments.build import load_run
-from training.experiments.callbacks import Progress
 from training.experiments.overrides import Overrides
 from training.experiments.predict import predict_paths
-from training.experiments.run import Outcome, run
+from training.experiments.progress import Progress
+from training.experiments.record import Outcome
+from training.experiments.run import run
 from training.experiments.spec import Spec, find, validate
 from training.kaggle.folder import open_folder
 

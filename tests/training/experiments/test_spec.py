@@ -178,6 +178,17 @@ def test_an_unknown_name_is_refused_with_what_is_near() -> None:
         find("base-model@nothing")
 
 
+def test_the_experiment_in_the_docs_is_valid(tmp_path: Path) -> None:
+    docs = Path(__file__).resolve().parents[3] / "docs" / "training.md"
+    _, _, rest = docs.read_text(encoding="utf-8").partition("```toml\n")
+    (tmp_path / "mine.toml").write_text(rest.partition("```")[0])
+    spec = find(str(tmp_path / "mine.toml"))
+    assert spec.train is not None
+    assert spec.train.augmentation is not None
+    assert (spec.train.augmentation.rotation, spec.train.augmentation.zoom) == (10, 0.2)
+    assert spec.variant("small").data.size == 224
+
+
 def test_patterns_name_many_experiments_in_the_order_of_the_tables() -> None:
     assert [spec.id for spec in find_many("grid-jpeg-*")] == [
         f"grid-jpeg-{model}" for model in MODELS

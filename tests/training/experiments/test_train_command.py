@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from rich.console import Console
 from commands.problem import ProblemError
 from commands.train import full_size_command, list_experiments, train
 from training.experiments.spec import find, load_all
+
+ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.filterwarnings(
     # Keras reads TensorFlow's variables as NumPy 2 deprecates.
@@ -115,3 +119,8 @@ def test_the_list_holds_every_row_with_its_figure_and_state(tmp_path: Path) -> N
 
 def test_the_full_size_command_changes_nothing_in_the_experiment() -> None:
     assert full_size_command(find("base-model"), Path("k")) == "hilum train base-model --folder k"
+
+
+def test_the_front_door_does_not_load_tensorflow() -> None:
+    code = "import sys, commands.train; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
