@@ -13,7 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.events import Event
 
-from scp_service.server import set_options
+from scp_service.server import read_our_way, set_options
 
 # Files are sent byte for byte: never parsed, never encoded anew.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -130,6 +130,8 @@ def _on_open(event: Event) -> None:
     connection = event.assoc.dul.socket.socket if event.assoc.dul.socket else None
     if connection is not None:
         set_options(connection)
+        # A peer with Nagle's algorithm on would hold its response back for a late acknowledgement.
+        read_our_way(event, event.assoc.ae.maximum_pdu_size)
 
 
 def _return_responses(association: Association) -> None:

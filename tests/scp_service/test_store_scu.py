@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
+from scp_service import server
 from scp_service.store_scu import VERIFICATION, Answer, Peer, PeerError, associated
 from tests import peers
 from tests.scp_service.films import encode
@@ -48,6 +49,24 @@ def overlay(tmp_path: Path) -> Path:
     path = tmp_path / "sc.dcm"
     path.write_bytes(file(sc(400, 600)))
     return path
+
+
+def test_responses_are_read_with_quick_acknowledgement(
+    destination: Destination, overlay: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer with Nagle's algorithm on would else answer 40 ms late, every time."""
+    read: list[int] = []
+    receive = server.receive
+
+    def recorded(connection: socket.socket, limit: int, count: int) -> bytearray:
+        read.append(count)
+        return receive(connection, limit, count)
+
+    monkeypatch.setattr(server, "receive", recorded)
+    with associated(peer(destination), CONTEXTS) as sender:
+        read.clear()
+        assert sender.store(overlay).stored
+        assert read
 
 
 def test_a_file_is_sent_as_it_is(destination: Destination, overlay: Path) -> None:
