@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,42 +30,44 @@ class Parcel:
 
 def plan(
     session: Session,
-    study_id: int,
-    results: Sequence[Result],
-    profiles: Mapping[str, Sequence[str]],
+    results: Iterable[tuple[int, Result, Mapping[str, Sequence[str]]]],
     *,
     now: datetime,
 ) -> None:
-    """Make a delivery and its task for every result that a destination's profile asks for."""
-    for destination, kinds in profiles.items():
-        deliveries = [
+    """Make a delivery and its task for every result that a destination's profile asks for.
+
+    Each result comes with its study's id and the profiles of that study's destinations: which kinds
+    of object each of them gets.
+    """
+    planned = [
+        (
+            study_id,
             Delivery(
                 result_id=result.id,
                 destination=destination,
                 state=DeliveryState.PENDING,
                 created_at=now,
-            )
-            for result in results
-            if result.kind in kinds
-        ]
-        session.add_all(deliveries)
-        session.flush()
-        for delivery in deliveries:
-            record(
-                session,
-                Subject.DELIVERY,
-                delivery.id,
-                DeliveryState.PENDING,
-                study_id=study_id,
-                at=now,
-            )
-        queue.enqueue(
-            session,
-            TaskKind.DELIVER,
-            [delivery.id for delivery in deliveries],
-            now=now,
-            lane=destination,
+            ),
         )
+        for study_id, result, profiles in results
+        for destination, kinds in profiles.items()
+        if result.kind in kinds
+    ]
+    session.add_all(delivery for _, delivery in planned)
+    session.flush()
+    lanes: dict[str, list[int]] = {}
+    for study_id, delivery in planned:
+        lanes.setdefault(delivery.destination, []).append(delivery.id)
+        record(
+            session,
+            Subject.DELIVERY,
+            delivery.id,
+            DeliveryState.PENDING,
+            study_id=study_id,
+            at=now,
+        )
+    for lane, ids in lanes.items():
+        queue.enqueue(session, TaskKind.DELIVER, ids, now=now, lane=lane)
 
 
 def parcels(session: Session, leases: Sequence[queue.Lease]) -> list[Parcel]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.dialects import insert_or_ignore
@@ -174,12 +174,23 @@ def still_held(session: Session, leases: Sequence[Lease]) -> set[int]:
 
 
 def finish(session: Session, lease: Lease) -> None:
-    """End a task for good.
+    """End a task for good; see `finish_all`."""
+    finish_all(session, [lease])
+
+
+def finish_all(session: Session, leases: Sequence[Lease]) -> None:
+    """End tasks for good.
 
     Raises:
-        LeaseLostError: somebody else holds the task now; the transaction must be rolled back.
+        LeaseLostError: somebody else holds one of them now; the transaction must be rolled back.
     """
-    _require_one(session.execute(delete(Task).where(*_ours(lease))))
+    held = [(lease.task_id, lease.token) for lease in leases]
+    found = session.execute(
+        delete(Task)
+        .where(tuple_(Task.id, Task.token).in_(held), Task.state == TaskState.LEASED)
+        .execution_options(synchronize_session=False)
+    )
+    _require(found, len(held))
 
 
 def give_back(session: Session, lease: Lease, *, now: datetime) -> None:
@@ -298,5 +309,9 @@ def _rowcount(result: object) -> int:
 
 
 def _require_one(result: object) -> None:
-    if _rowcount(result) != 1:
+    _require(result, 1)
+
+
+def _require(result: object, count: int) -> None:
+    if _rowcount(result) != count:
         raise LeaseLostError("the lease on this task has been taken over")

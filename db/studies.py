@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, exists, or_, select
+from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from db import queue
@@ -77,17 +77,33 @@ class NewReport:
     results: tuple[NewResult, ...]
 
 
-def record_reading(
-    session: Session, lease: queue.Lease, reading: StoredReading, *, now: datetime
+@dataclass(frozen=True, slots=True)
+class FinishedReport:
+    """A report that was made under a lease, from what, and for whom.
+
+    `profiles` maps each destination's name to the kinds of object that it gets.
+    """
+
+    lease: queue.Lease
+    source: Material
+    report: NewReport
+    profiles: Mapping[str, Sequence[str]]
+
+
+def record_readings(
+    session: Session, readings: Sequence[tuple[queue.Lease, StoredReading]], *, now: datetime
 ) -> None:
-    """Finish a read task with a reading.
+    """Finish read tasks with readings, which are dated `now`.
 
     Raises:
-        queue.LeaseLostError: the task was taken over; roll back.
+        queue.LeaseLostError: a task was taken over; roll back.
     """
-    queue.finish(session, lease)
-    session.add(reading)
-    _settle(session, lease.subject_id, InstanceState.READ, now=now)
+    leases = [lease for lease, _ in readings]
+    queue.finish_all(session, leases)
+    _settle(session, [lease.subject_id for lease in leases], InstanceState.READ, now=now)
+    for _, row in readings:
+        row.created_at = now
+        session.add(row)
 
 
 def record_refusal(
@@ -99,7 +115,7 @@ def record_refusal(
         queue.LeaseLostError: the task was taken over; roll back.
     """
     queue.finish(session, lease)
-    _settle(session, lease.subject_id, InstanceState.REFUSED, now=now, code=code, reason=reason)
+    _settle(session, [lease.subject_id], InstanceState.REFUSED, now=now, code=code, reason=reason)
 
 
 def quarantine_image(session: Session, lease: queue.Lease, *, reason: str, now: datetime) -> None:
@@ -111,7 +127,7 @@ def quarantine_image(session: Session, lease: queue.Lease, *, reason: str, now: 
     queue.quarantine(session, lease, error=reason)
     _settle(
         session,
-        lease.subject_id,
+        [lease.subject_id],
         InstanceState.QUARANTINED,
         now=now,
         code="undecodable",
@@ -143,81 +159,46 @@ def material(session: Session, study_ids: Sequence[int]) -> dict[int, Material]:
     return {study.id: _material(session, study) for study in found}
 
 
-def record_report(
-    session: Session,
-    lease: queue.Lease,
-    source: Material,
-    report: NewReport,
-    profiles: Mapping[str, Sequence[str]],
-    *,
-    now: datetime,
-) -> None:
-    """Finish a report task: the report, its objects and their deliveries, in one transaction.
-
-    `profiles` maps each destination's name to the kinds of object that it gets.
+def record_reports(session: Session, finished: Sequence[FinishedReport], *, now: datetime) -> None:
+    """Finish report tasks of different studies: reports, objects and deliveries, all or none.
 
     Raises:
-        queue.LeaseLostError: the task was taken over; roll back.
+        queue.LeaseLostError: a task was taken over; roll back.
     """
-    queue.finish(session, lease)
-    study = session.get_one(Study, source.study_id, with_for_update=True)
-    row = Report(
-        study_id=study.id,
-        revision=source.revision,
-        bundle=report.bundle,
-        device_uid=report.device_uid,
-        finding=report.finding,
-        probability=report.probability,
-        sentence=report.sentence,
-        recorded_at=report.recorded_at,
+    queue.finish_all(session, [each.lease for each in finished])
+    ids = [each.source.study_id for each in finished]
+    found = session.scalars(
+        select(Study).where(Study.id.in_(ids)).order_by(Study.id).with_for_update()
     )
-    session.add(row)
-    session.flush()
-    covered = {instance.id for instance, _ in source.images}
-    session.add_all(ReportedInstance(report_id=row.id, instance_id=each) for each in covered)
-    results = [
-        Result(
-            report_id=row.id,
-            kind=new.kind,
-            sop_class_uid=new.sop_class_uid,
-            sop_instance_uid=new.sop_instance_uid,
-            series_instance_uid=new.series_instance_uid,
-            transfer_syntax_uid=new.transfer_syntax_uid,
-            path=new.path,
-            size=new.size,
-            file_sha256=new.file_sha256,
-        )
-        for new in report.results
-    ]
-    session.add_all(results)
-    session.flush()
-    plan(session, study.id, results, profiles, now=now)
-
-    study.revision = source.revision
-    study.finding = report.finding
-    study.probability = report.probability
-    study.sentence = report.sentence
-    study.bundle = report.bundle
-    study.reported_at = now
-    still_open = session.scalar(
-        select(
-            exists().where(
-                Instance.study_id == study.id,
-                Instance.current,
-                Instance.id.not_in(covered),
+    studies = {study.id: study for study in found}
+    covered = [instance.id for each in finished for instance, _ in each.source.images]
+    still_open = set(
+        session.scalars(
+            select(Instance.study_id).where(
+                Instance.study_id.in_(ids), Instance.current, Instance.id.not_in(covered)
             )
         )
     )
-    study.state = StudyState.OPEN if still_open else StudyState.REPORTED
-    record(
-        session,
-        Subject.STUDY,
-        study.id,
-        StudyState.REPORTED,
-        study_id=study.id,
-        at=now,
-        reason=f"revision {source.revision}: {report.sentence}",
-    )
+    results = _add_reports(session, finished)
+    plan(session, results, now=now)
+    for each in finished:
+        study, report = studies[each.source.study_id], each.report
+        study.revision = each.source.revision
+        study.finding = report.finding
+        study.probability = report.probability
+        study.sentence = report.sentence
+        study.bundle = report.bundle
+        study.reported_at = now
+        study.state = StudyState.OPEN if study.id in still_open else StudyState.REPORTED
+        record(
+            session,
+            Subject.STUDY,
+            study.id,
+            StudyState.REPORTED,
+            study_id=study.id,
+            at=now,
+            reason=f"revision {study.revision}: {report.sentence}",
+        )
 
 
 def fail_report(session: Session, lease: queue.Lease, *, reason: str, now: datetime) -> None:
@@ -281,6 +262,40 @@ def retry(session: Session, study_id: int, *, now: datetime) -> int:
     if again or report_failed:
         _move(session, study, StudyState.OPEN, reason="retried by hand", now=now)
     return len(again) + int(report_failed)
+
+
+def _add_reports(
+    session: Session, finished: Sequence[FinishedReport]
+) -> list[tuple[int, Result, Mapping[str, Sequence[str]]]]:
+    """Add reports and their results, which then have ids; as `plan` takes them."""
+    reports = [
+        Report(
+            study_id=each.source.study_id,
+            revision=each.source.revision,
+            bundle=each.report.bundle,
+            device_uid=each.report.device_uid,
+            finding=each.report.finding,
+            probability=each.report.probability,
+            sentence=each.report.sentence,
+            recorded_at=each.report.recorded_at,
+        )
+        for each in finished
+    ]
+    session.add_all(reports)
+    session.flush()
+    results = []
+    for report, each in zip(reports, finished, strict=True):
+        session.add_all(
+            ReportedInstance(report_id=report.id, instance_id=instance.id)
+            for instance, _ in each.source.images
+        )
+        results += [
+            (report.study_id, Result(report_id=report.id, **asdict(new)), each.profiles)
+            for new in each.report.results
+        ]
+    session.add_all(result for _, result, _ in results)
+    session.flush()
+    return results
 
 
 def _material(session: Session, study: Study) -> Material:
@@ -357,24 +372,27 @@ def _reopen(session: Session, instance: Instance, *, reason: str, now: datetime)
 
 def _settle(
     session: Session,
-    instance_id: int,
+    instance_ids: Sequence[int],
     state: InstanceState,
     *,
     now: datetime,
     code: str | None = None,
     reason: str | None = None,
 ) -> None:
-    instance = session.get_one(Instance, instance_id)
-    instance.state = state
-    instance.refusal_code = code
-    instance.reason = reason
-    instance.settled_at = now
-    record(
-        session,
-        Subject.INSTANCE,
-        instance_id,
-        state,
-        study_id=instance.study_id,
-        at=now,
-        reason=reason,
+    settled = session.execute(
+        update(Instance)
+        .where(Instance.id.in_(instance_ids))
+        .values(state=state, refusal_code=code, reason=reason, settled_at=now)
+        .returning(Instance.id, Instance.study_id)
+        .execution_options(synchronize_session=False)
     )
+    for instance_id, study_id in sorted((row.id, row.study_id) for row in settled):
+        record(
+            session,
+            Subject.INSTANCE,
+            instance_id,
+            state,
+            study_id=study_id,
+            at=now,
+            reason=reason,
+        )

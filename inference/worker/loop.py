@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from db import queue, studies
 from db.files import FileStore
 from db.keeper import LeaseKeeper
-from db.models import Instance, TaskKind
+from db.models import Instance, StoredReading, TaskKind
 from db.session import Database
 from inference.bundle import Bundle, device
 from inference.isolation import ChildFailedError, IsolatedPool
@@ -31,7 +31,6 @@ from inference.predict import Predictor, reading
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import (
     Device,
-    Reading,
     Refusal,
 )
 from inference.report.build import ReportError
@@ -47,6 +46,31 @@ _RETRY = queue.Backoff(first=1.0, longest=60.0)
 
 _Record = Callable[[Session, datetime], None]
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Outcomes:
+    """What a turn made, to be recorded in one transaction: the frequent outcomes by kind."""
+
+    readings: list[tuple[queue.Lease, StoredReading]] = field(default_factory=list)
+    reports: list[studies.FinishedReport] = field(default_factory=list)
+    others: list[tuple[queue.Lease, _Record]] = field(default_factory=list)
+
+    def leases(self) -> list[queue.Lease]:
+        """List the leases that the outcomes were made under."""
+        return [
+            *(lease for lease, _ in self.readings),
+            *(each.lease for each in self.reports),
+            *(lease for lease, _ in self.others),
+        ]
+
+    def only(self, task_ids: set[int]) -> _Outcomes:
+        """Return the outcomes of these tasks."""
+        return _Outcomes(
+            [each for each in self.readings if each[0].task_id in task_ids],
+            [each for each in self.reports if each.lease.task_id in task_ids],
+            [each for each in self.others if each[0].task_id in task_ids],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +141,14 @@ class Worker:
         done, _ = wait(
             futures, timeout=0 if self._ready else _POLL_SECONDS, return_when=FIRST_COMPLETED
         )
-        records = self._collect(done)
+        outcomes = self._collect(done)
         if self._ready:
             batch = self._ready[: self._settings.worker.batch_size]
             del self._ready[: len(batch)]
-            records += self._predict(batch)
-        if records:
-            self._commit(records, stop)
+            outcomes.readings += self._predict(batch)
+        if leases := outcomes.leases():
+            self._commit(outcomes, stop)
+            self._keeper.drop(leases)
 
     def _take_reads(self, pool: IsolatedPool) -> None:
         size = self._settings.worker.batch_size
@@ -187,75 +212,67 @@ class Worker:
             limit=limit,
         )
 
-    def _collect(self, done: set[Future[object]]) -> list[tuple[queue.Lease, _Record]]:
+    def _collect(self, done: set[Future[object]]) -> _Outcomes:
         """Turn finished futures into films for the network and into what to record."""
-        records: list[tuple[queue.Lease, _Record]] = []
+        outcomes = _Outcomes()
         for film in [each for each in self._reading if each in done]:
             lease = self._reading.pop(film)
             outcome = _outcome_of(film)
             if isinstance(outcome, Prepared):
                 self._ready.append(_Prepared(lease, outcome))
             elif isinstance(outcome, Refusal):
-                records.append((lease, _refused(lease, outcome)))
+                outcomes.others.append((lease, _refused(lease, outcome)))
             else:
-                records.append((lease, self._image_failed(lease, outcome)))
+                outcomes.others.append((lease, self._image_failed(lease, outcome)))
         for report in [each for each in self._reporting if each in done]:
             lease, source = self._reporting.pop(report)
             built = _outcome_of(report)
             if isinstance(built, Built):
-                records.append((lease, self._reported(lease, source, built)))
+                outcomes.reports.append(self._reported(lease, source, built))
             else:
-                records.append((lease, self._report_failed(lease, built)))
-        return records
+                outcomes.others.append((lease, self._report_failed(lease, built)))
+        return outcomes
 
-    def _predict(self, batch: Sequence[_Prepared]) -> list[tuple[queue.Lease, _Record]]:
+    def _predict(self, batch: Sequence[_Prepared]) -> list[tuple[queue.Lease, StoredReading]]:
         raws = self._predictor.predict(np.stack([each.film.input for each in batch]))
-        records = []
+        readings = []
         for each, raw in zip(batch, raws, strict=True):
             film = each.film
             said = reading(raw, film.letterbox, film.rows, film.columns, self._bundle)
-            records.append((each.lease, self._read(each.lease, said)))
-        return records
+            readings.append((each.lease, to_row(said, each.lease.subject_id, self._device)))
+        return readings
 
-    def _commit(
-        self, records: Sequence[tuple[queue.Lease, _Record]], stop: threading.Event
-    ) -> None:
+    def _commit(self, outcomes: _Outcomes, stop: threading.Event) -> None:
         """Record outcomes in one transaction; one whose lease was lost is dropped alone.
 
         A database that fails is waited for: what was read must not be forgotten while its lease is
         kept alive. On the way out there is no time for that; the leases then end by themselves.
         """
-        leases = [lease for lease, _ in records]
         while True:
             try:
-                self._record(records)
-                break
+                self._record(outcomes)
+                return
             except SQLAlchemyError as error:
                 _log.error("Work waits: the database failed (%s).", type(error).__name__)
                 if stop.wait(_DATABASE_WAIT_SECONDS):
-                    break
-        self._keeper.drop(leases)
+                    return
 
-    def _record(self, records: Sequence[tuple[queue.Lease, _Record]]) -> None:
+    def _record(self, outcomes: _Outcomes) -> None:
+        leases = outcomes.leases()
         with self._database.write() as session:
             now = self._database.now(session)
-            held = queue.still_held(session, [lease for lease, _ in records])
-            for lease, record in records:
-                if lease.task_id in held:
-                    record(session, now)
-                else:
-                    _log.warning("A result was dropped: another worker had taken its task over.")
+            held = queue.still_held(session, leases)
+            if len(held) < len(leases):
+                _log.warning("A result was dropped: another worker had taken its task over.")
+                outcomes = outcomes.only(held)
+            if outcomes.readings:
+                studies.record_readings(session, outcomes.readings, now=now)
+            if outcomes.reports:
+                studies.record_reports(session, outcomes.reports, now=now)
+            for _, record in outcomes.others:
+                record(session, now)
             session.flush()
             studies.close_quiet(session, quiet_seconds=self._settings.study_quiet_seconds, now=now)
-
-    def _read(self, lease: queue.Lease, said: Reading) -> _Record:
-        row = to_row(said, lease.subject_id, self._device)
-
-        def record(session: Session, now: datetime) -> None:
-            row.created_at = now
-            studies.record_reading(session, lease, row, now=now)
-
-        return record
 
     def _image_failed(self, lease: queue.Lease, reason: str) -> _Record:
         def record(session: Session, now: datetime) -> None:
@@ -279,7 +296,9 @@ class Worker:
 
         return record
 
-    def _reported(self, lease: queue.Lease, source: studies.Material, built: Built) -> _Record:
+    def _reported(
+        self, lease: queue.Lease, source: studies.Material, built: Built
+    ) -> studies.FinishedReport:
         report = studies.NewReport(
             bundle=f"{self._device.name} {self._device.version}",
             device_uid=self._device.uid,
@@ -292,9 +311,7 @@ class Worker:
         profiles = self._settings.profiles(source.source_ae, source.source_address)
         if not profiles:
             _log.warning("A report goes nowhere: no destination is configured for its sender.")
-        return lambda session, now: studies.record_report(
-            session, lease, source, report, profiles, now=now
-        )
+        return studies.FinishedReport(lease, source, report, profiles)
 
     def _give_back(self) -> None:
         leases = [

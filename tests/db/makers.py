@@ -133,7 +133,7 @@ def read(database: Database, lease: queue.Lease) -> None:
     with database.write() as session:
         now = database.now(session)
         row = stored_reading(lease.subject_id, now)
-        studies.record_reading(session, lease, row, now=now)
+        studies.record_readings(session, [(lease, row)], now=now)
 
 
 def read_all(database: Database) -> int:
@@ -198,14 +198,13 @@ def report(
     lease = claim_one(database, TaskKind.REPORT)
     source = material(database, lease.subject_id)
     with database.write() as session:
-        studies.record_report(
-            session,
+        finished = studies.FinishedReport(
             lease,
             source,
             made or new_report(),
             {"pacs": ("sr", "sc")} if profiles is None else profiles,
-            now=database.now(session),
         )
+        studies.record_reports(session, [finished], now=database.now(session))
     return lease.subject_id
 
 

@@ -126,8 +126,8 @@ MOVES: dict[str, tuple[TaskKind, Callable[[Clock], Move]]] = {
     "read": (
         TaskKind.READ,
         lambda clock: (
-            lambda session, lease: studies.record_reading(
-                session, lease, stored_reading(lease.subject_id, clock.now), now=clock.now
+            lambda session, lease: studies.record_readings(
+                session, [(lease, stored_reading(lease.subject_id, clock.now))], now=clock.now
             )
         ),
     ),
@@ -150,12 +150,16 @@ MOVES: dict[str, tuple[TaskKind, Callable[[Clock], Move]]] = {
     "report": (
         TaskKind.REPORT,
         lambda clock: (
-            lambda session, lease: studies.record_report(
+            lambda session, lease: studies.record_reports(
                 session,
-                lease,
-                studies.material(session, [lease.subject_id])[lease.subject_id],
-                new_report(),
-                {"pacs": ("sr",)},
+                [
+                    studies.FinishedReport(
+                        lease,
+                        studies.material(session, [lease.subject_id])[lease.subject_id],
+                        new_report(),
+                        {"pacs": ("sr",)},
+                    )
+                ],
                 now=clock.now,
             )
         ),
@@ -371,8 +375,8 @@ def test_an_image_that_came_during_the_report_keeps_the_study_open(
     receive(database, late)
     act(
         database,
-        lambda session: studies.record_report(
-            session, lease, source, new_report(), {}, now=clock.now
+        lambda session: studies.record_reports(
+            session, [studies.FinishedReport(lease, source, new_report(), {})], now=clock.now
         ),
     )
     with database.read() as session:
