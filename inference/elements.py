@@ -8,9 +8,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+
+
+_PYDICOM_LOG = logging.getLogger("pydicom")
+_NEVER = logging.CRITICAL + 1
 
 
 def text(header: Dataset, keyword: str) -> str:
@@ -59,7 +64,8 @@ def items(header: Dataset, keyword: str) -> list[Dataset]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep pydicom's warnings and log to itself: they quote values, which are patient data."""
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    if _PYDICOM_LOG.level != _NEVER:  # to set a level makes all loggers forget what they log
+        _PYDICOM_LOG.setLevel(_NEVER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -68,8 +74,13 @@ def quiet() -> Iterator[None]:
 def _value(header: Dataset, keyword: str) -> object:
     # Elements are converted when they are first looked at, and a broken one may raise anything.
     try:
-        with quiet():
-            value: object = header.get(keyword)
+        element = header.get_item(keyword)
+        if element is None:
+            return None
+        if not isinstance(element, DataElement):
+            with quiet():
+                element = header[keyword]
+        value: object = element.value
     except Exception:
         return None
     return value

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -27,6 +27,10 @@ T = TypeVar("T")
 
 _START_SECONDS = 120.0
 """Longest that a child may take to start, on a busy machine with a cold disk."""
+
+_reaping = threading.Lock()
+"""Held by whoever starts a child or takes its exit code: multiprocessing looks after the children
+of all threads whenever one is started, and a code can be taken only once."""
 
 
 class ChildFailedError(Exception):
@@ -145,7 +149,8 @@ class _Child:
                     target=_serve_tasks, args=(theirs, self._memory_bytes, os.getpid()), daemon=True
                 )
                 try:
-                    process.start()
+                    with _reaping:
+                        process.start()
                 except OSError:
                     ours.close()
                     raise
@@ -177,16 +182,18 @@ class _Child:
 
     def stop(self) -> None:
         """End the process, if there is one, and forget it."""
-        process, pipe = self._process, self._pipe
+        with self._starting:  # `end` must not find one that is closed already
+            process, pipe = self._process, self._pipe
+            self._process = self._pipe = None
+            self._ready = False
         if process is None or pipe is None:
             return
         process.kill()
-        process.join()
+        wait([process.sentinel])
+        with _reaping:
+            process.join()
+            process.close()
         pipe.close()
-        process.close()
-        with self._starting:
-            self._process = self._pipe = None
-            self._ready = False
 
     def end(self) -> None:
         """Kill the process and start no other; what `run` waits for then fails."""
@@ -223,8 +230,10 @@ class _Child:
         if process is None or self._ended:
             self.stop()
             return "The decoding process was ended with its pool."
-        process.join(5)  # its pipe is closed a moment before it is gone
-        code = process.exitcode
+        wait([process.sentinel], 5)  # its pipe is closed a moment before it is gone
+        with _reaping:
+            process.join(1)
+            code = process.exitcode
         self.stop()
         if code is None:
             return "The decoding process does not answer."

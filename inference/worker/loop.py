@@ -160,7 +160,7 @@ class Worker:
             self._reading[future] = lease
 
     def _take_reports(self, pool: IsolatedPool) -> None:
-        room = 4 * self._settings.worker.processes - len(self._reporting)
+        room = 2 * self._settings.worker.batch_size - len(self._reporting)
         if room <= 0:
             return
         with self._database.read() as session:
