@@ -13,7 +13,6 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-
 _PYDICOM_LOG = logging.getLogger("pydicom")
 _NEVER = logging.CRITICAL + 1
 

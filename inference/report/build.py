@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from pydicom.config import disable_value_validation
-from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from inference.prepare import load_display
 from inference.reading import RefusedError
-from inference.report import words
+from inference.report import explicit, words
 from inference.report.check import check_content, check_overlay, check_report
 from inference.report.content import report_content
 from inference.report.equipment import encode
@@ -46,7 +45,7 @@ def build_study(job: StudyJob) -> StudyResult:
         job.device.uid,
         job.predecessor.sop_instance_uid if job.predecessor else None,
     )
-    with disable_value_validation():
+    with disable_value_validation():  # its warnings, while objects are checked, quote values
         return StudyResult(
             finding=study.finding,
             probability=study.probability,
@@ -75,21 +74,24 @@ def _overlay(film: Film, number: int, job: StudyJob, namer: Namer) -> ResultObje
     if pixels.shape != (film.reading.rows, film.reading.columns):
         raise ReportError("a film does not have the size that its reading was made at")
     picture = draw(pixels, film.reading, job.device, max_side=job.sc_max_side)
-    dataset = build_sc(film.header, picture, number, job, namer)
-    overlay = _object("sc", dataset, JPEGBaseline8Bit, film.header.sop_instance_uid)
+    elements = build_sc(film.header, picture, number, job, namer)
+    overlay = _object("sc", elements, JPEGBaseline8Bit, film.header.sop_instance_uid)
     check_overlay(overlay, film.header, *picture.shape[:2])
     return overlay
 
 
 def _object(
-    kind: Literal["sr", "sc"], dataset: Dataset, transfer_syntax_uid: str, source: str | None
+    kind: Literal["sr", "sc"],
+    elements: explicit.Elements,
+    transfer_syntax_uid: str,
+    source: str | None,
 ) -> ResultObject:
     return ResultObject(
         kind=kind,
-        sop_class_uid=str(dataset.SOPClassUID),
-        sop_instance_uid=str(dataset.SOPInstanceUID),
-        series_instance_uid=str(dataset.SeriesInstanceUID),
+        sop_class_uid=explicit.text(elements, "SOPClassUID"),
+        sop_instance_uid=explicit.text(elements, "SOPInstanceUID"),
+        series_instance_uid=explicit.text(elements, "SeriesInstanceUID"),
         transfer_syntax_uid=str(transfer_syntax_uid),
-        data=encode(dataset, transfer_syntax_uid),
+        data=encode(elements, transfer_syntax_uid),
         source_sop_instance_uid=source,
     )

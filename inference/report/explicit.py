@@ -1,24 +1,30 @@
-"""Explicit VR Little Endian (PS3.5 7.1.2) for what is encoded before pydicom writes the file.
+"""Explicit VR Little Endian (PS3.5 7.1.2): attributes, sequences, and whole files of them.
 
 A report is a tree of a hundred small sequences: pydicom takes 13 ms for it, these lines 1 ms. Tests
-hold the bytes against pydicom's own.
+hold the bytes against pydicom's own, and every file is read by pydicom before it is kept.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.encaps import encapsulate
 from pydicom.sr.coding import Code
-from pydicom.tag import BaseTag
 
 Elements = Mapping[int, tuple[str, bytes]]
 """Tag -> (VR, value) of the elements of one dataset."""
+Added = dict[int, tuple[str, bytes]]
+"""Elements that others can be added to."""
 
+Value = str | int | Sequence[str]
+
+PIXEL_DATA = 0x7FE00010
 _LONG = frozenset({"OB", "SQ", "UN", "UT", "UC"})
+_UNDEFINED = 0xFFFFFFFF
+_DELIMITER = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 
 
 def item(elements: Elements) -> bytes:
@@ -27,11 +33,39 @@ def item(elements: Elements) -> bytes:
     return struct.pack("<HHL", 0xFFFE, 0xE000, len(value)) + value
 
 
-def put(dataset: Dataset, elements: Elements) -> None:
-    """Put encoded elements into `dataset`, in the form in which it holds what it has just read."""
-    for tag, (vr, value) in elements.items():
-        value = padded(vr, value)
-        dataset[tag] = RawDataElement(BaseTag(tag), vr, len(value), value, 0, False, True)
+def attributes(**values: Value) -> Added:
+    """Encode attributes by their keywords: whole numbers, texts in ASCII, or several of these.
+
+    An empty list is an attribute without a value.
+    """
+    encoded = {}
+    for keyword, value in values.items():
+        tag, vr = _entry(keyword)
+        encoded[tag] = vr, _encoded(vr, value)
+    return encoded
+
+
+def frame(encoded: bytes) -> Added:
+    """Return compressed Pixel Data of one frame (PS3.5 A.4)."""
+    return {PIXEL_DATA: ("OB", encapsulate([encoded]))}
+
+
+def text(elements: Elements, keyword: str) -> str:
+    """Return the text of an attribute, "" where it is absent."""
+    _, value = elements.get(_entry(keyword)[0], ("", b""))
+    return value.decode("ascii")
+
+
+def file(meta: Elements, elements: Elements) -> bytes:
+    """Return a complete DICOM file (PS3.10 7.1) of its meta information and its data set.
+
+    The length of the meta information and its version are put in.
+    """
+    head = {0x00020001: ("OB", b"\0\1"), **meta}
+    group = b"".join([_element(tag, *head[tag]) for tag in sorted(head)])
+    length = _element(0x00020000, "UL", struct.pack("<L", len(group)))
+    body = [_element(tag, *elements[tag]) for tag in sorted(elements)]
+    return b"".join([b"\0" * 128, b"DICM", length, group, *body])
 
 
 def padded(vr: str, value: bytes) -> bytes:
@@ -69,9 +103,29 @@ def sequence(items: Iterable[bytes]) -> tuple[str, bytes]:
     return "SQ", b"".join(items)
 
 
+@cache
+def _entry(keyword: str) -> tuple[int, str]:
+    """Return tag and VR of a standard attribute."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(f"{keyword} is not a DICOM keyword")
+    return int(tag), dictionary_VR(tag)
+
+
+def _encoded(vr: str, value: Value) -> bytes:
+    if vr == "US":
+        return struct.pack("<H", value)
+    if isinstance(value, (str, int)):
+        return str(value).encode("ascii")
+    return "\\".join(value).encode("ascii")
+
+
 def _element(tag: int, vr: str, value: bytes) -> bytes:
     value = padded(vr, value)
     name = vr.encode("ascii")
+    if tag == PIXEL_DATA:
+        head = struct.pack("<HH2sxxL", tag >> 16, tag & 0xFFFF, name, _UNDEFINED)
+        return head + value + _DELIMITER
     if vr in _LONG:
         return struct.pack("<HH2sxxL", tag >> 16, tag & 0xFFFF, name, len(value)) + value
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, name, len(value)) + value

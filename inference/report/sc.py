@@ -5,8 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from inference.report import codes, explicit, words
@@ -20,27 +18,27 @@ SERIES_NUMBER = 9002
 
 def build_sc(
     film: FilmHeader, picture: NDArray[np.uint8], number: int, job: StudyJob, namer: Namer
-) -> Dataset:
+) -> explicit.Elements:
     """Return `picture` (rows, columns, BGR) as instance `number` of the overlays."""
     image = new_result(film, job.device, job.recorded_at)
-    image.SOPClassUID = SecondaryCaptureImageStorage
-    image.SOPInstanceUID = namer.instance("sc", film.sop_instance_uid)
-    image.SeriesInstanceUID = namer.series("sc")
-    image.SeriesNumber = SERIES_NUMBER
-    image.InstanceNumber = number
-    image.Modality = "OT"
-    image.SeriesDescription = words.series_description("overlay", job.device)
-    image.BodyPartExamined = "CHEST"  # the defined term, whatever the film calls it
-    image.PatientOrientation = list(film.orientation or ())
-    image.ConversionType = "WSD"
-    image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-    image.BurnedInAnnotation = "YES"
-    image.DerivationDescription = "Film as displayed, with the reading of an algorithm burned in"
-    image.DateOfSecondaryCapture = image.ContentDate
-    image.TimeOfSecondaryCapture = image.ContentTime
-    _refer_to(film, image)
-    _put_pixels(picture, encode_jpeg(picture, job.jpeg_quality), film, image)
-    return image
+    image |= explicit.attributes(
+        SOPClassUID=SecondaryCaptureImageStorage,
+        SOPInstanceUID=namer.instance("sc", film.sop_instance_uid),
+        SeriesInstanceUID=namer.series("sc"),
+        SeriesNumber=SERIES_NUMBER,
+        InstanceNumber=number,
+        Modality="OT",
+        SeriesDescription=words.series_description("overlay", job.device),
+        BodyPartExamined="CHEST",  # the defined term, whatever the film calls it
+        PatientOrientation=film.orientation or (),
+        ConversionType="WSD",
+        ImageType=["DERIVED", "SECONDARY", "OTHER"],
+        BurnedInAnnotation="YES",
+        DerivationDescription="Film as displayed, with the reading of an algorithm burned in",
+        DateOfSecondaryCapture=explicit.text(image, "ContentDate"),
+        TimeOfSecondaryCapture=explicit.text(image, "ContentTime"),
+    )
+    return image | _source(film) | _pixels(picture, encode_jpeg(picture, job.jpeg_quality), film)
 
 
 def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
@@ -57,7 +55,7 @@ def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
     return bytes(data)
 
 
-def _refer_to(film: FilmHeader, image: Dataset) -> None:
+def _source(film: FilmHeader) -> explicit.Added:
     """Name the film as the source (PS3.3 C.7.6.1.1.4, C.12.2)."""
     class_and_instance = film.sop_class_uid, film.sop_instance_uid
     source = explicit.reference(*class_and_instance, codes.SOURCE_IMAGE_FOR_PROCESSING)
@@ -67,21 +65,23 @@ def _refer_to(film: FilmHeader, image: Dataset) -> None:
             0x0020000E: ("UI", film.series_instance_uid.encode("ascii")),
         }
     )
-    explicit.put(image, {0x00082112: ("SQ", source), 0x00081115: ("SQ", series)})
+    return {0x00082112: ("SQ", source), 0x00081115: ("SQ", series)}
 
 
-def _put_pixels(picture: NDArray[np.uint8], frame: bytes, film: FilmHeader, image: Dataset) -> None:
-    image.Rows, image.Columns = picture.shape[:2]
-    image.SamplesPerPixel = 3
-    image.PlanarConfiguration = 0
-    image.PhotometricInterpretation = "YBR_FULL_422"
-    image.BitsAllocated = image.BitsStored = 8
-    image.HighBit = 7
-    image.PixelRepresentation = 0
-    compressions = [*film.compressions, (round(picture.size / len(frame), 2), "ISO_10918_1")]
-    image.LossyImageCompression = "01"
-    image.LossyImageCompressionRatio = [str(ratio)[:16] for ratio, _ in compressions]
-    image.LossyImageCompressionMethod = [method for _, method in compressions]
-    image.PixelData = encapsulate([frame])
-    image["PixelData"].VR = "OB"
-    image["PixelData"].is_undefined_length = True
+def _pixels(picture: NDArray[np.uint8], encoded: bytes, film: FilmHeader) -> explicit.Added:
+    rows, columns = picture.shape[:2]
+    compressions = [*film.compressions, (round(picture.size / len(encoded), 2), "ISO_10918_1")]
+    return explicit.frame(encoded) | explicit.attributes(
+        Rows=rows,
+        Columns=columns,
+        SamplesPerPixel=3,
+        PlanarConfiguration=0,
+        PhotometricInterpretation="YBR_FULL_422",
+        BitsAllocated=8,
+        BitsStored=8,
+        HighBit=7,
+        PixelRepresentation=0,
+        LossyImageCompression="01",
+        LossyImageCompressionRatio=[str(ratio)[:16] for ratio, _ in compressions],
+        LossyImageCompressionMethod=[method for _, method in compressions],
+    )

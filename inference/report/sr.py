@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage
 
 from inference.report import codes, explicit, tree, words
@@ -17,27 +16,31 @@ from inference.report.uids import Namer
 SERIES_NUMBER = 9001
 
 
-def build_sr(study: Study, content: tuple[tree.Item, ...], job: StudyJob, namer: Namer) -> Dataset:
+def build_sr(
+    study: Study, content: tuple[tree.Item, ...], job: StudyJob, namer: Namer
+) -> explicit.Elements:
     """Return the document that holds `content`, the children of the root container."""
     document = new_result(study.headers[0], job.device, job.recorded_at)
-    document.SOPClassUID = Comprehensive3DSRStorage
-    document.SOPInstanceUID = namer.instance("sr")
-    document.SeriesInstanceUID = namer.series("sr")
-    document.SeriesNumber = SERIES_NUMBER
-    document.InstanceNumber = job.revision
-    document.Modality = "SR"
-    document.SeriesDescription = words.series_description("report", job.device)
-    document.ReferencedPerformedProcedureStepSequence = []
-    document.PerformedProcedureCodeSequence = []
-    document.CompletionFlag = "PARTIAL" if study.refusals else "COMPLETE"
+    document |= explicit.attributes(
+        SOPClassUID=Comprehensive3DSRStorage,
+        SOPInstanceUID=namer.instance("sr"),
+        SeriesInstanceUID=namer.series("sr"),
+        SeriesNumber=SERIES_NUMBER,
+        InstanceNumber=job.revision,
+        Modality="SR",
+        SeriesDescription=words.series_description("report", job.device),
+        ReferencedPerformedProcedureStepSequence=[],
+        PerformedProcedureCodeSequence=[],
+        CompletionFlag="PARTIAL" if study.refusals else "COMPLETE",
+        VerificationFlag="UNVERIFIED",
+        PreliminaryFlag="PRELIMINARY",
+    )
     if study.refusals:
-        document.CompletionFlagDescription = words.completion(study)
-    document.VerificationFlag = "UNVERIFIED"
-    document.PreliminaryFlag = "PRELIMINARY"
-    explicit.put(document, {0x0040A375: ("SQ", _evidence(study.headers))})
+        document |= explicit.attributes(CompletionFlagDescription=words.completion(study))
+    document[0x0040A375] = ("SQ", _evidence(study.headers))
     if job.predecessor is not None:
-        explicit.put(document, {0x0040A360: ("SQ", _predecessor(job.predecessor))})
-    explicit.put(document, tree.root(codes.REPORT_TITLE, "1500", content))
+        document[0x0040A360] = ("SQ", _predecessor(job.predecessor))
+    document |= tree.root(codes.REPORT_TITLE, "1500", content)
     return document
 
 

@@ -97,7 +97,7 @@ class Item:
 
 def encode(item: Item) -> bytes:
     """Return `item` and all below it as an item of a Content Sequence."""
-    elements: dict[int, tuple[str, bytes]] = {
+    elements: explicit.Added = {
         0x0040A010: ("CS", item.relation.encode("ascii")),
         **_content(item.name, item.value, item.children),
     }
@@ -109,7 +109,7 @@ def root(title: Code, template: str, children: tuple[Item, ...]) -> explicit.Ele
     return _content(title, Container(template), children)
 
 
-def _content(name: Code, value: Value, children: tuple[Item, ...]) -> dict[int, tuple[str, bytes]]:
+def _content(name: Code, value: Value, children: tuple[Item, ...]) -> explicit.Added:
     elements = {
         0x0040A040: ("CS", value.value_type.encode("ascii")),
         0x0040A043: ("SQ", explicit.concept(name)),
@@ -120,7 +120,7 @@ def _content(name: Code, value: Value, children: tuple[Item, ...]) -> dict[int, 
     return elements
 
 
-def _encode_value(value: Value) -> dict[int, tuple[str, bytes]]:
+def _encode_value(value: Value) -> explicit.Added:
     match value:
         case Container(template):
             return _container(template)
@@ -143,7 +143,7 @@ def _encode_value(value: Value) -> dict[int, tuple[str, bytes]]:
             }
 
 
-def _container(template: str | None) -> dict[int, tuple[str, bytes]]:
+def _container(template: str | None) -> explicit.Added:
     elements = {0x0040A050: ("CS", b"SEPARATE")}
     if template is not None:
         identification = explicit.item(
