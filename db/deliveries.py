@@ -28,6 +28,15 @@ class Parcel:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A parcel that arrived: the status answered, and the UID it was sent as if that is another."""
+
+    parcel: Parcel
+    status: int
+    sent_as: str | None = None
+
+
 def plan(
     session: Session,
     results: Iterable[tuple[int, Result, Mapping[str, Sequence[str]]]],
@@ -97,21 +106,21 @@ def parcels(session: Session, leases: Sequence[queue.Lease]) -> list[Parcel]:
     return found
 
 
-def record_sent(
-    session: Session, parcel: Parcel, *, status: int, sent_as: str | None, now: datetime
-) -> None:
-    """Finish a deliver task: the destination has acknowledged the object.
+def record_sent(session: Session, sent: Sequence[Sent], *, now: datetime) -> None:
+    """Finish deliver tasks: the destination has acknowledged the objects.
 
     Raises:
-        queue.LeaseLostError: the task was taken over; roll back.
+        queue.LeaseLostError: a task was taken over; roll back.
     """
-    queue.finish(session, parcel.lease)
-    delivery = session.get_one(Delivery, parcel.delivery_id)
-    delivery.status = status
-    delivery.sent_as = sent_as
-    delivery.sent_at = now
-    delivery.reason = None
-    _move(session, delivery, parcel, DeliveryState.SENT, None, now)
+    queue.finish_all(session, [each.parcel.lease for each in sent])
+    ids = [each.parcel.delivery_id for each in sent]
+    rows = {row.id: row for row in session.scalars(select(Delivery).where(Delivery.id.in_(ids)))}
+    for each in sent:
+        delivery = rows[each.parcel.delivery_id]
+        delivery.status = each.status
+        delivery.sent_as = each.sent_as
+        delivery.sent_at = now
+        _move(session, delivery, each.parcel, DeliveryState.SENT, None, now)
 
 
 def record_rejected(

@@ -193,26 +193,35 @@ class Lane:
     def _record(self, answers: Sequence[tuple[deliveries.Parcel, Answer, str | None]]) -> None:
         by_id = {parcel.delivery_id: (answer, sent_as) for parcel, answer, sent_as in answers}
 
-        def record(session: Session, parcel: deliveries.Parcel, now: datetime) -> None:
-            answer, sent_as = by_id[parcel.delivery_id]
-            if answer.stored:
-                status = answer.status or 0
-                deliveries.record_sent(session, parcel, status=status, sent_as=sent_as, now=now)
-            elif not answer.temporary and parcel.lease.attempts >= _MOST_REFUSALS:
-                deliveries.record_rejected(
-                    session, parcel, status=answer.status, reason=_reason(answer), now=now
-                )
-            else:
-                deliveries.record_failure(
-                    session,
-                    parcel,
-                    status=answer.status,
-                    reason=_reason(answer),
-                    at=now + self._backoff.delay(parcel.lease.attempts),
-                    now=now,
-                )
+        def record(session: Session, parcels: Sequence[deliveries.Parcel], now: datetime) -> None:
+            sent: list[deliveries.Sent] = []
+            for parcel in parcels:
+                answer, sent_as = by_id[parcel.delivery_id]
+                if answer.stored:
+                    sent.append(deliveries.Sent(parcel, answer.status or 0, sent_as))
+                else:
+                    self._record_refusal(session, parcel, answer, now)
+            if sent:
+                deliveries.record_sent(session, sent, now=now)
 
         self._write([parcel for parcel, _, _ in answers], record)
+
+    def _record_refusal(
+        self, session: Session, parcel: deliveries.Parcel, answer: Answer, now: datetime
+    ) -> None:
+        if not answer.temporary and parcel.lease.attempts >= _MOST_REFUSALS:
+            deliveries.record_rejected(
+                session, parcel, status=answer.status, reason=_reason(answer), now=now
+            )
+        else:
+            deliveries.record_failure(
+                session,
+                parcel,
+                status=answer.status,
+                reason=_reason(answer),
+                at=now + self._backoff.delay(parcel.lease.attempts),
+                now=now,
+            )
 
     def _put_off(self, parcels: Sequence[deliveries.Parcel], reason: str) -> float:
         """Return what could not be sent and wait, the longer the more often this happens."""
@@ -220,29 +229,34 @@ class Lane:
         delay = self._backoff.delay(self._failures).total_seconds()
         _log.warning("Destination %s: %s; next attempt in %.0f s.", self._name, reason, delay)
 
-        def record(session: Session, parcel: deliveries.Parcel, now: datetime) -> None:
-            deliveries.record_failure(
-                session,
-                parcel,
-                status=None,
-                reason=reason,
-                at=now + timedelta(seconds=delay),
-                now=now,
-                counts=False,
-            )
+        def record(session: Session, parcels: Sequence[deliveries.Parcel], now: datetime) -> None:
+            for parcel in parcels:
+                deliveries.record_failure(
+                    session,
+                    parcel,
+                    status=None,
+                    reason=reason,
+                    at=now + timedelta(seconds=delay),
+                    now=now,
+                    counts=False,
+                )
 
         self._write(parcels, record)
         return delay
 
     def _give_back(self, parcels: Sequence[deliveries.Parcel]) -> None:
-        self._write(
-            parcels, lambda session, parcel, now: queue.give_back(session, parcel.lease, now=now)
-        )
+        def give_back(
+            session: Session, parcels: Sequence[deliveries.Parcel], now: datetime
+        ) -> None:
+            for parcel in parcels:
+                queue.give_back(session, parcel.lease, now=now)
+
+        self._write(parcels, give_back)
 
     def _write(
         self,
         parcels: Sequence[deliveries.Parcel],
-        record: Callable[[Session, deliveries.Parcel, datetime], None],
+        record: Callable[[Session, Sequence[deliveries.Parcel], datetime], None],
     ) -> None:
         """Record what became of parcels, in one transaction, and let go of their leases.
 
@@ -254,11 +268,11 @@ class Lane:
                 with self._database.write() as session:
                     now = self._database.now(session)
                     held = queue.still_held(session, [parcel.lease for parcel in parcels])
-                    for parcel in parcels:
-                        if parcel.lease.task_id in held:
-                            record(session, parcel, now)
-                        else:
-                            _log.warning("A delivery was taken over by another sender.")
+                    ours = [parcel for parcel in parcels if parcel.lease.task_id in held]
+                    if len(ours) < len(parcels):
+                        _log.warning("A delivery was taken over by another sender.")
+                    if ours:
+                        record(session, ours, now)
                 break
             except SQLAlchemyError as error:
                 _log.error("Delivery waits: the database failed (%s).", type(error).__name__)

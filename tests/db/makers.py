@@ -242,9 +242,7 @@ def send_all(database: Database, lane: str = "pacs") -> None:
     """Record everything that waits for a destination as sent."""
     for parcel in parcels(database, lane, limit=1000):
         with database.write() as session:
-            deliveries.record_sent(
-                session, parcel, status=0, sent_as=None, now=database.now(session)
-            )
+            deliveries.record_sent(session, [deliveries.Sent(parcel, 0)], now=database.now(session))
 
 
 def instance_of(session: Session, made: Film) -> Instance:

@@ -133,7 +133,7 @@ def test_what_was_acknowledged_is_sent_and_done(database: Database, clock: Clock
     parcel = one_parcel(database, clock)
     clock.move(seconds=1)
     with database.write() as session:
-        deliveries.record_sent(session, parcel, status=0xB000, sent_as="2.25.7", now=clock.now)
+        deliveries.record_sent(session, [deliveries.Sent(parcel, 0xB000, "2.25.7")], now=clock.now)
     delivery = only(database)
     assert (delivery.state, delivery.status, delivery.sent_as, delivery.sent_at) == (
         SENT,
@@ -210,7 +210,7 @@ def test_nothing_is_recorded_by_a_sender_that_lost_its_lease(
     def record() -> None:
         with database.write() as session:
             if move == "sent":
-                deliveries.record_sent(session, lost, status=0, sent_as=None, now=clock.now)
+                deliveries.record_sent(session, [deliveries.Sent(lost, 0)], now=clock.now)
             elif move == "rejected":
                 deliveries.record_rejected(session, lost, status=1, reason="r", now=clock.now)
             else:
@@ -223,7 +223,7 @@ def test_nothing_is_recorded_by_a_sender_that_lost_its_lease(
     assert said(database) == before
     assert (only(database).state, only(database).reason) == (PENDING, None)
     with database.write() as session:
-        deliveries.record_sent(session, held, status=0, sent_as=None, now=clock.now)
+        deliveries.record_sent(session, [deliveries.Sent(held, 0)], now=clock.now)
 
 
 def test_a_delivery_is_never_given_up_because_its_sender_was_lost(
@@ -289,7 +289,7 @@ def three_fates(database: Database, clock: Clock) -> int:
     )
     sent, waits, refused = parcels(database)
     with database.write() as session:
-        deliveries.record_sent(session, sent, status=0, sent_as=None, now=clock.now)
+        deliveries.record_sent(session, [deliveries.Sent(sent, 0)], now=clock.now)
         deliveries.record_failure(
             session,
             waits,
@@ -346,7 +346,7 @@ def test_resend_of_what_is_being_sent_makes_no_second_task(
     assert resend(database, clock, parcel.study_id, everything=False) == 1
     assert parcels(database) == []
     with database.write() as session:
-        deliveries.record_sent(session, parcel, status=0, sent_as=None, now=clock.now)
+        deliveries.record_sent(session, [deliveries.Sent(parcel, 0)], now=clock.now)
     assert only(database).state is SENT
 
 

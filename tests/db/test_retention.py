@@ -166,7 +166,7 @@ def test_all_rows_of_a_study_go_and_one_event_stays(database: Database, clock: C
     study_id = report(database)
     sent, refused = parcels(database)
     with database.write() as session:
-        deliveries.record_sent(session, sent, status=0, sent_as=None, now=clock.now)
+        deliveries.record_sent(session, [deliveries.Sent(sent, 0)], now=clock.now)
         deliveries.record_rejected(session, refused, status=1, reason="r", now=clock.now)
     assert all(counts(database)[name] > kept[name] for name in kept)
     clock.move(days=31)
