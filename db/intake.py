@@ -95,7 +95,7 @@ def record_film(session: Session, film: Film, now: datetime) -> Outcome:
     An altered copy is read only where no earlier copy could be: then it takes that one's place.
     A SOP Instance UID belongs to the study that it came with first; another study has it refused.
     """
-    study = _study(session, film, now)
+    study, is_new = _study(session, film, now)
     # Only now, behind the study's lock, does nobody else add copies of this film.
     earlier = list(
         session.scalars(
@@ -129,6 +129,8 @@ def record_film(session: Session, film: Film, now: datetime) -> Outcome:
     session.add(instance)
     session.flush()
 
+    if is_new:
+        record(session, Subject.STUDY, study.id, StudyState.OPEN, study_id=study.id, at=now)
     record(
         session,
         Subject.INSTANCE,
@@ -155,25 +157,18 @@ def _outcome(copy: Instance) -> Outcome:
     return Outcome.NEW if copy.altered_from is None else Outcome.ALTERED
 
 
-def _study(session: Session, film: Film, now: datetime) -> Study:
-    """Find or make the study, locked until the transaction ends."""
-    statement = (
-        select(Study).where(Study.study_instance_uid == film.study_instance_uid).with_for_update()
+def _study(session: Session, film: Film, now: datetime) -> tuple[Study, bool]:
+    """Make the study or find it, locked until the transaction ends; and whether it was made."""
+    values = {name: getattr(film, name) for name in _STUDY_FIELDS}
+    made = session.scalar(
+        insert_or_ignore(session, Study)
+        .values(**values, state=StudyState.OPEN, revision=0, created_at=now, last_received_at=now)
+        .returning(Study)
     )
-    study = session.scalar(statement)
-    if study is None:
-        values = {name: getattr(film, name) for name in _STUDY_FIELDS}
-        made = session.scalar(
-            insert_or_ignore(session, Study)
-            .values(
-                **values, state=StudyState.OPEN, revision=0, created_at=now, last_received_at=now
-            )
-            .returning(Study.id)
-        )
-        study = session.scalars(statement).one()
-        if made is not None:
-            record(session, Subject.STUDY, study.id, StudyState.OPEN, study_id=study.id, at=now)
-    return study
+    if made is not None:
+        return made, True
+    found = select(Study).where(Study.study_instance_uid == film.study_instance_uid)
+    return session.scalars(found.with_for_update()).one(), False
 
 
 def _reopen(session: Session, study: Study, film: Film, now: datetime) -> None:
