@@ -74,7 +74,7 @@ def _load(film: Film, size: int, folder: Path) -> Square:
 
 def _make(film: Film, size: int) -> Square:
     view, aspect = "", 1.0
-    if film.path.suffix == ".dcm":
+    if film.path.suffix.lower() == ".dcm":
         header, image = load_display(film.path, MAX_PIXELS)
         view, aspect = str(header.get("ViewPosition") or ""), pixel_aspect(header)
     else:

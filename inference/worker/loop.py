@@ -1,19 +1,20 @@
 """The worker: leases tasks, has films prepared in child processes, reads them in batches, reports.
 
-One loop, one thread: child processes decode and build objects while the network runs here, so that
-batches form by themselves from whatever is ready, across studies.
+One loop: child processes decode and build objects, a thread has the network read what is ready, and
+the loop itself speaks with the database meanwhile. So batches form by themselves, across studies.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import select
@@ -27,7 +28,7 @@ from db.models import Instance, StoredReading, TaskKind
 from db.session import Database
 from inference.bundle import Bundle, device
 from inference.isolation import ChildFailedError, IsolatedPool
-from inference.predict import Predictor, reading
+from inference.predict import Predictor, Raw, reading
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import (
     Device,
@@ -41,6 +42,10 @@ from settings import Settings
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
+_GATHER_SECONDS = 0.25
+"""How long an outcome waits for others to be recorded with it, while there is work under way."""
+_LOOK_SECONDS = 0.05
+"""How long the queue is left alone after a look at it, while there is work under way."""
 _DATABASE_WAIT_SECONDS = 2.0
 _RETRY = queue.Backoff(first=1.0, longest=60.0)
 
@@ -110,45 +115,67 @@ class Worker:
         self._reading: dict[Future[Prepared | Refusal], queue.Lease] = {}
         self._reporting: dict[Future[Built], tuple[queue.Lease, studies.Material]] = {}
         self._ready: list[_Prepared] = []
+        self._predicting: tuple[Future[list[Raw]], list[_Prepared]] | None = None
+        self._outcomes = _Outcomes()
+        self._gathering_since: float | None = None
+        self._looked = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then give back what is not done."""
         self._keeper = LeaseKeeper(
             self._database, lease_seconds=self._settings.worker.lease_seconds
         )
-        with IsolatedPool(
-            self._settings.worker.processes,
-            timeout_seconds=self._settings.worker.decode_timeout_seconds,
-            memory_bytes=self._settings.worker.decode_memory_bytes,
-        ) as pool:
+        with (
+            IsolatedPool(
+                self._settings.worker.processes,
+                timeout_seconds=self._settings.worker.decode_timeout_seconds,
+                memory_bytes=self._settings.worker.decode_memory_bytes,
+            ) as pool,
+            ThreadPoolExecutor(1, thread_name_prefix="network") as network,
+        ):
             while not stop.is_set():
                 try:
-                    self._turn(pool, stop)
+                    self._turn(pool, network, stop)
                 except SQLAlchemyError as error:
                     _log.error("Work waits: the database failed (%s).", type(error).__name__)
                     stop.wait(_DATABASE_WAIT_SECONDS)
             self._give_back()
         self._keeper.close()
 
-    def _turn(self, pool: IsolatedPool, stop: threading.Event) -> None:
-        """Take what work there is room for, then finish what is ready."""
-        self._take_reads(pool)
-        self._take_reports(pool)
-        futures: list[Future[object]] = [*self._reading, *self._reporting]  # type: ignore[list-item]
-        if not futures and not self._ready:
+    def _turn(self, pool: IsolatedPool, network: Executor, stop: threading.Event) -> None:
+        """Take what work there is room for, then gather what is done, and record it in time."""
+        if not self._under_way() or time.monotonic() - self._looked >= _LOOK_SECONDS:
+            self._take_reads(pool)
+            self._take_reports(pool)
+            self._looked = time.monotonic()
+        if self._ready and self._predicting is None:
+            self._predict(network)
+        futures = self._under_way()
+        if not futures and not self._outcomes.leases():
             stop.wait(_POLL_SECONDS)
             return
-        done, _ = wait(
-            futures, timeout=0 if self._ready else _POLL_SECONDS, return_when=FIRST_COMPLETED
+        done, _ = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        self._collect(done)
+        if self._is_time_to_record():
+            self._commit(stop)
+
+    def _under_way(self) -> list[Future[Any]]:
+        predicting = [self._predicting[0]] if self._predicting else []
+        return [*self._reading, *self._reporting, *predicting]
+
+    def _is_time_to_record(self) -> bool:
+        """Gather outcomes while there is work under way, but none of them for long."""
+        gathered = len(self._outcomes.leases())
+        if gathered == 0:
+            self._gathering_since = None
+            return False
+        if self._gathering_since is None:
+            self._gathering_since = time.monotonic()
+        return (
+            gathered >= self._settings.worker.batch_size
+            or time.monotonic() - self._gathering_since >= _GATHER_SECONDS
+            or not (self._ready or self._under_way())
         )
-        outcomes = self._collect(done)
-        if self._ready:
-            batch = self._ready[: self._settings.worker.batch_size]
-            del self._ready[: len(batch)]
-            outcomes.readings += self._predict(batch)
-        if leases := outcomes.leases():
-            self._commit(outcomes, stop)
-            self._keeper.drop(leases)
 
     def _take_reads(self, pool: IsolatedPool) -> None:
         size = self._settings.worker.batch_size
@@ -212,9 +239,9 @@ class Worker:
             limit=limit,
         )
 
-    def _collect(self, done: set[Future[object]]) -> _Outcomes:
-        """Turn finished futures into films for the network and into what to record."""
-        outcomes = _Outcomes()
+    def _collect(self, done: set[Future[Any]]) -> None:
+        """Turn finished futures into films for the network and into what is to be recorded."""
+        outcomes = self._outcomes
         for film in [each for each in self._reading if each in done]:
             lease = self._reading.pop(film)
             outcome = _outcome_of(film)
@@ -231,31 +258,39 @@ class Worker:
                 outcomes.reports.append(self._reported(lease, source, built))
             else:
                 outcomes.others.append((lease, self._report_failed(lease, built)))
-        return outcomes
+        if self._predicting is not None and self._predicting[0] in done:
+            future, batch = self._predicting
+            self._predicting = None
+            outcomes.readings += map(self._read, batch, future.result())
 
-    def _predict(self, batch: Sequence[_Prepared]) -> list[tuple[queue.Lease, StoredReading]]:
-        raws = self._predictor.predict(np.stack([each.film.input for each in batch]))
-        readings = []
-        for each, raw in zip(batch, raws, strict=True):
-            film = each.film
-            said = reading(raw, film.letterbox, film.rows, film.columns, self._bundle)
-            readings.append((each.lease, to_row(said, each.lease.subject_id, self._device)))
-        return readings
+    def _predict(self, network: Executor) -> None:
+        """Have the network read what is ready, as much as it takes at once."""
+        batch = self._ready[: self._settings.worker.batch_size]
+        del self._ready[: len(batch)]
+        inputs = np.stack([each.film.input for each in batch])
+        self._predicting = network.submit(self._predictor.predict, inputs), batch
 
-    def _commit(self, outcomes: _Outcomes, stop: threading.Event) -> None:
-        """Record outcomes in one transaction; one whose lease was lost is dropped alone.
+    def _read(self, film: _Prepared, raw: Raw) -> tuple[queue.Lease, StoredReading]:
+        prepared = film.film
+        said = reading(raw, prepared.letterbox, prepared.rows, prepared.columns, self._bundle)
+        return film.lease, to_row(said, film.lease.subject_id, self._device)
+
+    def _commit(self, stop: threading.Event) -> None:
+        """Record what was gathered in one transaction; what lost its lease is dropped alone.
 
         A database that fails is waited for: what was read must not be forgotten while its lease is
         kept alive. On the way out there is no time for that; the leases then end by themselves.
         """
+        outcomes, self._outcomes = self._outcomes, _Outcomes()
         while True:
             try:
                 self._record(outcomes)
-                return
+                break
             except SQLAlchemyError as error:
                 _log.error("Work waits: the database failed (%s).", type(error).__name__)
                 if stop.wait(_DATABASE_WAIT_SECONDS):
-                    return
+                    break
+        self._keeper.drop(outcomes.leases())
 
     def _record(self, outcomes: _Outcomes) -> None:
         leases = outcomes.leases()
@@ -318,6 +353,8 @@ class Worker:
             *self._reading.values(),
             *(lease for lease, _ in self._reporting.values()),
             *(each.lease for each in self._ready),
+            *(each.lease for each in (self._predicting[1] if self._predicting else [])),
+            *self._outcomes.leases(),
         ]
         try:
             with self._database.write() as session:
