@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -89,25 +90,70 @@ _ALTERED = (
 )
 
 
-def record_film(session: Session, film: Film, now: datetime) -> Outcome:
-    """Record a film that lies safely on disk; the same call again, by its path, changes nothing.
+def record_films(session: Session, films: Sequence[Film], now: datetime) -> list[Outcome]:
+    """Record films that lie safely on disk; the same call again, by their paths, changes nothing.
 
     An altered copy is read only where no earlier copy could be: then it takes that one's place.
     A SOP Instance UID belongs to the study that it came with first; another study has it refused.
     """
-    study, is_new = _study(session, film, now)
-    # Only now, behind the study's lock, does nobody else add copies of this film.
-    earlier = list(
-        session.scalars(
-            select(Instance)
-            .where(Instance.sop_instance_uid == film.sop_instance_uid)
-            .order_by(Instance.id)
-        )
-    )
-    same = next((copy for copy in earlier if copy.sha256 == film.sha256), None)
-    if same is not None:
-        return _outcome(same) if same.path == film.path else Outcome.DUPLICATE
+    studies, new = _studies(session, films, now)
+    # Only now, behind the studies' locks, does nobody else add copies of these films.
+    held: dict[str, list[Instance]] = {film.sop_instance_uid: [] for film in films}
+    for copy in session.scalars(
+        select(Instance).where(Instance.sop_instance_uid.in_(held)).order_by(Instance.id)
+    ):
+        held[copy.sop_instance_uid].append(copy)
 
+    outcomes: list[Outcome] = []
+    added: list[tuple[Film, Instance, str | None]] = []
+    for film in films:
+        study, earlier = studies[film.study_instance_uid], held[film.sop_instance_uid]
+        same = next((copy for copy in earlier if copy.sha256 == film.sha256), None)
+        if same is not None:
+            outcomes.append(_outcome(same) if same.path == film.path else Outcome.DUPLICATE)
+            continue
+        if earlier:
+            session.flush()  # the first copy may have come just now: its id is needed
+        instance, replaces = _copy(film, study, earlier, now)
+        session.add(instance)
+        added.append((film, instance, instance.reason or (_REPLACES if replaces else None)))
+        outcomes.append(Outcome.ALTERED if earlier else Outcome.NEW)
+        earlier.append(instance)
+    session.flush()
+
+    for study in new:
+        record(session, Subject.STUDY, study.id, StudyState.OPEN, study_id=study.id, at=now)
+    for film, instance, reason in added:
+        record(
+            session,
+            Subject.INSTANCE,
+            instance.id,
+            instance.state,
+            study_id=instance.study_id,
+            at=now,
+            reason=reason,
+        )
+        if instance.current:
+            _reopen(session, studies[film.study_instance_uid], film, now)
+    to_read = [each.id for _, each, _ in added if each.state is InstanceState.RECEIVED]
+    queue.enqueue(session, TaskKind.READ, to_read, now=now)
+    return outcomes
+
+
+def recorded(session: Session, path: str) -> Outcome | None:
+    """Tell what became of the film whose file has this path; None where there is no such row."""
+    copy = session.scalar(select(Instance).where(Instance.path == path))
+    return None if copy is None else _outcome(copy)
+
+
+def _outcome(copy: Instance) -> Outcome:
+    return Outcome.NEW if copy.altered_from is None else Outcome.ALTERED
+
+
+def _copy(
+    film: Film, study: Study, earlier: Sequence[Instance], now: datetime
+) -> tuple[Instance, bool]:
+    """Make the row of a film beside earlier copies of it, and tell whether it replaces one."""
     current = next((copy for copy in earlier if copy.current and copy.study_id == study.id), None)
     ours = not earlier or earlier[0].study_id == study.id
     replaces = ours and current is not None and current.state in _UNREAD
@@ -126,49 +172,41 @@ def record_film(session: Session, film: Film, now: datetime) -> Outcome:
         instance.settled_at = now
     elif current is not None:
         current.current = False
-    session.add(instance)
-    session.flush()
-
-    if is_new:
-        record(session, Subject.STUDY, study.id, StudyState.OPEN, study_id=study.id, at=now)
-    record(
-        session,
-        Subject.INSTANCE,
-        instance.id,
-        instance.state,
-        study_id=study.id,
-        at=now,
-        reason=instance.reason or (_REPLACES if replaces else None),
-    )
-    if instance.state is InstanceState.RECEIVED:
-        queue.enqueue(session, TaskKind.READ, [instance.id], now=now)
-    if instance.current:
-        _reopen(session, study, film, now)
-    return Outcome.ALTERED if earlier else Outcome.NEW
+    return instance, replaces
 
 
-def recorded(session: Session, path: str) -> Outcome | None:
-    """Tell what became of the film whose file has this path; None where there is no such row."""
-    copy = session.scalar(select(Instance).where(Instance.path == path))
-    return None if copy is None else _outcome(copy)
+def _studies(
+    session: Session, films: Sequence[Film], now: datetime
+) -> tuple[dict[str, Study], list[Study]]:
+    """Make the films' studies or find them, locked until the transaction ends; and those made.
+
+    In the order of their UIDs, so that two listeners never wait for each other's.
+    """
+    first = {film.study_instance_uid: film for film in reversed(films)}
+    studies = _locked(session, first)
+    values = [
+        {
+            **{name: getattr(first[uid], name) for name in _STUDY_FIELDS},
+            "state": StudyState.OPEN,
+            "revision": 0,
+            "created_at": now,
+            "last_received_at": now,
+        }
+        for uid in sorted(first.keys() - studies.keys())
+    ]
+    if not values:
+        return studies, []
+    new = list(session.scalars(insert_or_ignore(session, Study).returning(Study), values))
+    studies |= {study.study_instance_uid: study for study in new}
+    if made_by_others := first.keys() - studies.keys():
+        studies |= _locked(session, made_by_others)
+    return studies, new
 
 
-def _outcome(copy: Instance) -> Outcome:
-    return Outcome.NEW if copy.altered_from is None else Outcome.ALTERED
-
-
-def _study(session: Session, film: Film, now: datetime) -> tuple[Study, bool]:
-    """Make the study or find it, locked until the transaction ends; and whether it was made."""
-    values = {name: getattr(film, name) for name in _STUDY_FIELDS}
-    made = session.scalar(
-        insert_or_ignore(session, Study)
-        .values(**values, state=StudyState.OPEN, revision=0, created_at=now, last_received_at=now)
-        .returning(Study)
-    )
-    if made is not None:
-        return made, True
-    found = select(Study).where(Study.study_instance_uid == film.study_instance_uid)
-    return session.scalars(found.with_for_update()).one(), False
+def _locked(session: Session, uids: Collection[str]) -> dict[str, Study]:
+    found = select(Study).where(Study.study_instance_uid.in_(uids))
+    rows = session.scalars(found.order_by(Study.study_instance_uid).with_for_update())
+    return {study.study_instance_uid: study for study in rows}
 
 
 def _reopen(session: Session, study: Study, film: Film, now: datetime) -> None:

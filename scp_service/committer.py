@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.intake import Film, Outcome, record_film, recorded
+from db.intake import Film, Outcome, record_films, recorded
 from db.session import Database
 
 _MOST_AT_ONCE = 64
@@ -61,7 +61,7 @@ class Committer:
         try:
             with self._database.write() as session:
                 now = self._database.now(session)
-                outcomes = [record_film(session, film, now) for film, _ in films]
+                outcomes = record_films(session, [film for film, _ in films], now)
                 session.flush()
                 doubt = True
         except Exception as error:

@@ -12,7 +12,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from db import deliveries, queue, studies
-from db.intake import Film, Outcome, record_film
+from db.intake import Film, Outcome, record_films
 from db.models import Event, Instance, InstanceState, StoredReading, Study, TaskKind
 from db.session import Database
 
@@ -77,8 +77,7 @@ def film(content: bytes | None = None, **values: Any) -> Film:
 def receive(database: Database, *films: Film) -> list[Outcome]:
     """Record films in one transaction, as the listener does."""
     with database.write() as session:
-        now = database.now(session)
-        return [record_film(session, each, now) for each in films]
+        return record_films(session, films, database.now(session))
 
 
 def claim(

@@ -140,7 +140,7 @@ def test_an_unforeseen_error_is_an_error_of_the_database_without_its_text(
     def fail(*_: object) -> None:
         raise ValueError("CANARY^NAME")
 
-    monkeypatch.setattr(module, "record_film", fail)
+    monkeypatch.setattr(module, "record_films", fail)
     with pytest.raises(SQLAlchemyError, match=r"recording failed \(ValueError\)"):
         committer.commit(film())
     monkeypatch.undo()

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from db import migrations, studies
 from db.files import FileStore, Intake
-from db.intake import record_film
+from db.intake import record_films
 from db.models import Instance, Report, Result, StoredReading, Study, Task
 from db.session import Database
 from inference.bundle import load_bundle
@@ -59,7 +59,7 @@ def receive(database: Database, store: FileStore, folder: Path, *kinds: Kind) ->
             )
             path = intake.put([file.read_bytes()], datetime.now(UTC))
             with database.write() as session:
-                record_film(session, film(path=path), database.now(session))
+                record_films(session, [film(path=path)], database.now(session))
             intake.settle(path, keep=True)
 
 
