@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _GATHER_SECONDS = 0.25
 """How long an outcome waits for others to be recorded with it, while there is work under way."""
-_LOOK_SECONDS = 0.05
+_LOOK_SECONDS = 0.1
 """How long the queue is left alone after a look at it, while there is work under way."""
 _DATABASE_WAIT_SECONDS = 2.0
 _RETRY = queue.Backoff(first=1.0, longest=60.0)
@@ -115,7 +115,7 @@ class Worker:
         self._reading: dict[Future[Prepared | Refusal], queue.Lease] = {}
         self._reporting: dict[Future[Built], tuple[queue.Lease, studies.Material]] = {}
         self._ready: list[_Prepared] = []
-        self._predicting: tuple[Future[list[Raw]], list[_Prepared]] | None = None
+        self._predicting: dict[Future[list[Raw]], list[_Prepared]] = {}
         self._outcomes = _Outcomes()
         self._gathering_since: float | None = None
         self._looked = 0.0
@@ -148,7 +148,7 @@ class Worker:
             self._take_reads(pool)
             self._take_reports(pool)
             self._looked = time.monotonic()
-        if self._ready and self._predicting is None:
+        while self._has_batch():
             self._predict(network)
         futures = self._under_way()
         if not futures and not self._outcomes.leases():
@@ -160,8 +160,12 @@ class Worker:
             self._commit(stop)
 
     def _under_way(self) -> list[Future[Any]]:
-        predicting = [self._predicting[0]] if self._predicting else []
-        return [*self._reading, *self._reporting, *predicting]
+        return [*self._reading, *self._reporting, *self._predicting]
+
+    def _has_batch(self) -> bool:
+        """Give an idle network what is ready, and keep a good batch waiting for a busy one."""
+        least = 1 if not self._predicting else self._settings.worker.batch_size // 2
+        return len(self._predicting) < 2 and len(self._ready) >= max(least, 1)
 
     def _is_time_to_record(self) -> bool:
         """Gather outcomes while there is work under way, but none of them for long."""
@@ -258,17 +262,16 @@ class Worker:
                 outcomes.reports.append(self._reported(lease, source, built))
             else:
                 outcomes.others.append((lease, self._report_failed(lease, built)))
-        if self._predicting is not None and self._predicting[0] in done:
-            future, batch = self._predicting
-            self._predicting = None
-            outcomes.readings += map(self._read, batch, future.result())
+        for prediction in [each for each in self._predicting if each in done]:
+            batch = self._predicting.pop(prediction)
+            outcomes.readings += map(self._read, batch, prediction.result())
 
     def _predict(self, network: Executor) -> None:
         """Have the network read what is ready, as much as it takes at once."""
         batch = self._ready[: self._settings.worker.batch_size]
         del self._ready[: len(batch)]
         inputs = np.stack([each.film.input for each in batch])
-        self._predicting = network.submit(self._predictor.predict, inputs), batch
+        self._predicting[network.submit(self._predictor.predict, inputs)] = batch
 
     def _read(self, film: _Prepared, raw: Raw) -> tuple[queue.Lease, StoredReading]:
         prepared = film.film
@@ -353,7 +356,7 @@ class Worker:
             *self._reading.values(),
             *(lease for lease, _ in self._reporting.values()),
             *(each.lease for each in self._ready),
-            *(each.lease for each in (self._predicting[1] if self._predicting else [])),
+            *(each.lease for batch in self._predicting.values() for each in batch),
             *self._outcomes.leases(),
         ]
         try:
