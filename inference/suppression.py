@@ -30,13 +30,12 @@ def suppress(
     corners, scores = corners[possible], scores[possible]
     order = np.argsort(-scores, kind="stable")
     corners, scores = corners[order], scores[order]
-    overlaps = iou(corners, corners) > rule.iou
     left = scores >= rule.relative_score * scores.max(initial=0)
     kept: list[int] = []
     while left.any() and len(kept) < rule.most:
         best = int(left.argmax())
         kept.append(best)
-        left &= ~overlaps[best]
+        left &= iou(corners[best : best + 1], corners)[0] <= rule.iou
         left[best] = False
     return shrink(corners[kept], rule.shrink), scores[kept]
 

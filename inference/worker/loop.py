@@ -191,8 +191,9 @@ class Worker:
             self._reading[future] = lease
 
     def _take_reports(self, pool: IsolatedPool) -> None:
-        room = 2 * self._settings.worker.batch_size - len(self._reporting)
-        if room <= 0:
+        size = self._settings.worker.batch_size
+        room = 2 * size - len(self._reporting)
+        if room < size:
             return
         with self._database.read() as session:
             now = self._database.now(session)
