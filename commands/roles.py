@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,8 @@ def opened(settings: Settings) -> Iterator[tuple[Database, FileStore]]:
     database = Database(settings.database)
     try:
         migrations.upgrade(database, store.root)
+        # What is loaded by now stays: the garbage collector need not look through it again.
+        gc.freeze()
         yield database, store
     finally:
         database.close()

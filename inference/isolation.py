@@ -7,6 +7,7 @@ the task it holds and nothing more.
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import pickle
@@ -250,6 +251,9 @@ def _serve_tasks(pipe: Connection, memory_bytes: int, parent_pid: int) -> None:
     _confine(memory_bytes, parent_pid)
     pipe.send_bytes(b"ready")
     with suppress(EOFError):
+        pipe.send_bytes(_answer(pipe.recv_bytes()))
+        # What the first call loaded stays: the garbage collector need not look through it again.
+        gc.freeze()
         while True:
             pipe.send_bytes(_answer(pipe.recv_bytes()))
 
