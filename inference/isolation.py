@@ -11,11 +11,11 @@ import gc
 import multiprocessing
 import os
 import pickle
-import queue
 import resource
 import signal
 import sys
 import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 _START_SECONDS = 120.0
 """Longest that a child may take to start, on a busy machine with a cold disk."""
+
+_MOST_KEYS = 1024
+"""Keys of tasks that are remembered."""
 
 _reaping = threading.Lock()
 """Held by whoever starts a child or takes its exit code: multiprocessing looks after the children
@@ -48,40 +51,34 @@ class IsolatedPool:
     """
 
     def __init__(self, processes: int, *, timeout_seconds: float, memory_bytes: int) -> None:
-        self._tasks: queue.SimpleQueue[_Task[Any] | None] = queue.SimpleQueue()
-        self._closed = False
-        self._submitting = threading.Lock()
+        self._tasks = _Tasks()
         self._children = [_Child(timeout_seconds, memory_bytes) for _ in range(processes)]
         # A child ends when the thread that started it ends (PR_SET_PDEATHSIG), so each has one
         # that lives as long as the pool.
         self._threads = [
-            threading.Thread(target=self._serve, args=(child,), name="isolated", daemon=True)
-            for child in self._children
+            threading.Thread(target=self._serve, args=each, name="isolated", daemon=True)
+            for each in enumerate(self._children)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        """Queue `function(*args)`; its result, or what it raised, will be in the future."""
-        task = _Task(Future[T](), pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL))
-        with self._submitting:
-            if self._closed:
-                raise RuntimeError("The pool of child processes is closed.")
-            self._tasks.put(task)
+    def submit(self, function: Callable[..., T], *args: Any, key: str | None = None) -> Future[T]:
+        """Queue `function(*args)`; its result, or what it raised, will be in the future.
+
+        A task goes to the child that took the last one of the same `key`, which may remember what
+        it needs; while that one is busy, a child that has nothing else to do takes it.
+        """
+        call = pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL)
+        task = _Task(Future[T](), call, key)
+        self._tasks.put(task)
         return task.future
 
     def close(self) -> None:
         """End all children at once; queued tasks are cancelled, running ones fail."""
-        with self._submitting:
-            if self._closed:
-                return
-            self._closed = True
-        with suppress(queue.Empty):
-            while task := self._tasks.get_nowait():
-                task.future.cancel()
-                task.future.set_running_or_notify_cancel()
+        for task in self._tasks.close():
+            task.future.cancel()
+            task.future.set_running_or_notify_cancel()
         for child in self._children:
-            self._tasks.put(None)
             child.end()
         for thread in self._threads:
             thread.join()
@@ -97,10 +94,10 @@ class IsolatedPool:
     ) -> None:
         self.close()
 
-    def _serve(self, child: _Child) -> None:
+    def _serve(self, number: int, child: _Child) -> None:
         with suppress(OSError):  # tried again, and told, with the first task
             child.start()
-        while (task := self._tasks.get()) is not None:
+        while (task := self._tasks.take(number)) is not None:
             if not task.future.set_running_or_notify_cancel():
                 continue
             try:
@@ -116,11 +113,70 @@ class IsolatedPool:
 
 
 class _Task(Generic[T]):
-    """A pickled call and the future that waits for it."""
+    """A pickled call, the future that waits for it, and its key."""
 
-    def __init__(self, future: Future[T], call: bytes) -> None:
+    def __init__(self, future: Future[T], call: bytes, key: str | None) -> None:
         self.future = future
         self.call = call
+        self.key = key
+
+
+class _Tasks:
+    """Tasks that wait, in order, and which child took the last one of each key."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Task[Any]] = deque()
+        self._took: OrderedDict[str, int] = OrderedDict()
+        self._idle: set[int] = set()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, task: _Task[Any]) -> None:
+        """Add a task, unless closed."""
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("The pool of child processes is closed.")
+            self._waiting.append(task)
+            self._changed.notify_all()
+
+    def take(self, child: int) -> _Task[Any] | None:
+        """Wait for a task and take it: the first of one's own, else of a child that is busy.
+
+        None once closed.
+        """
+        with self._changed:
+            self._idle.add(child)
+            while (task := self._next(child)) is None and not self._closed:
+                self._changed.wait()
+            self._idle.discard(child)
+            if task is None:
+                return None
+            self._waiting.remove(task)
+            if task.key is not None:
+                self._took[task.key] = child
+                self._took.move_to_end(task.key)
+                if len(self._took) > _MOST_KEYS:
+                    self._took.popitem(last=False)
+            self._changed.notify_all()  # what waits for this child is free to others now
+            return task
+
+    def close(self) -> list[_Task[Any]]:
+        """Let nobody wait any longer; return the tasks that nobody took."""
+        with self._changed:
+            self._closed = True
+            left, self._waiting = list(self._waiting), deque()
+            self._changed.notify_all()
+            return left
+
+    def _next(self, child: int) -> _Task[Any] | None:
+        free: _Task[Any] | None = None
+        for task in self._waiting:
+            owner = child if task.key is None else self._took.get(task.key, child)
+            if owner == child:
+                return task
+            if free is None and owner not in self._idle:
+                free = task
+        return free
 
 
 class _Child:

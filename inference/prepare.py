@@ -5,6 +5,7 @@ Whatever a file does to the decoders, what comes back is an input or a Refusal.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from inference.decode import decode, read_header
 from inference.eligibility import check_header, check_pixels
 from inference.pixels import Letterbox, display_image, letterbox, pixel_aspect
 from inference.reading import Refusal, RefusalCode, RefusedError
+
+RECENT_BYTES = 64 * 2**20
+"""Display images that a process remembers at most: some sixty films of 1024 x 1024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,56 @@ def prepare(path: Path, size: int, limits: Limits) -> Prepared | Refusal:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A film's file as it is now: whether it still is the one that was decoded."""
+
+    path: str
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: Path) -> _File:
+        found = path.stat()
+        return cls(str(path), found.st_size, found.st_mtime_ns)
+
+
+class _Recent:
+    """The display images decoded last, up to `limit` bytes: a film is drawn on soon after."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._images: OrderedDict[_File, NDArray[np.uint8]] = OrderedDict()
+        self._size = 0
+
+    def keep(self, path: Path, image: NDArray[np.uint8]) -> None:
+        """Keep an image, and let the oldest go where there is no room for them."""
+        file = _File.of(path)
+        if file in self._images or image.nbytes > self._limit:
+            return
+        self._images[file] = image
+        self._size += image.nbytes
+        while self._size > self._limit:
+            _, oldest = self._images.popitem(last=False)
+            self._size -= oldest.nbytes
+
+    def find(self, path: Path) -> NDArray[np.uint8] | None:
+        """Return the image of a file that has not changed since, not to be written to."""
+        return self._images.get(_File.of(path))
+
+
+_recent = _Recent(RECENT_BYTES)
+
+
+def display_again(path: Path, max_pixels: int) -> NDArray[np.uint8]:
+    """Return a film's image as `load_display` does, without decoding it where it is remembered.
+
+    Raises RefusedError.
+    """
+    kept = _recent.find(path)
+    return load_display(path, max_pixels)[1] if kept is None else kept
+
+
 def load_display(path: Path, max_pixels: int) -> tuple[Dataset, NDArray[np.uint8]]:
     """Read a film's header and its image as a radiologist sees it, to draw on.
 
@@ -83,6 +137,8 @@ def _prepare(path: Path, size: int, limits: Limits) -> Prepared | Refusal:
     if refusal is not None:
         return refusal
     fitted, box = letterbox(display, size, pixel_aspect=pixel_aspect(header))
+    display.flags.writeable = False
+    _recent.keep(path, display)
     rows, columns = display.shape
     uid = elements.text(header, "SOPInstanceUID")
     return Prepared(fitted, box, rows, columns, uid)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydicom.config import disable_value_validation
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from inference.prepare import load_display
+from inference.prepare import display_again
 from inference.reading import RefusedError
 from inference.report import explicit, words
 from inference.report.check import check_content, check_overlay, check_report
@@ -68,7 +68,7 @@ def _report(study: Study, job: StudyJob, namer: Namer) -> ResultObject:
 
 def _overlay(film: Film, number: int, job: StudyJob, namer: Namer) -> ResultObject:
     try:
-        _, pixels = load_display(film.path, job.max_pixels)
+        pixels = display_again(film.path, job.max_pixels)
     except RefusedError as error:
         raise ReportError(f"a film that was read cannot be decoded again: {error}") from error
     if pixels.shape != (film.reading.rows, film.reading.columns):

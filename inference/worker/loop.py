@@ -187,7 +187,8 @@ class Worker:
         if room < size and self._reading:
             return
         for lease, path in self._claim(TaskKind.READ, room):
-            future = pool.submit(prepare, path, self._predictor.input_size, self._limits)
+            side = self._predictor.input_size
+            future = pool.submit(prepare, path, side, self._limits, key=str(path))
             self._reading[future] = lease
 
     def _take_reports(self, pool: IsolatedPool) -> None:
@@ -215,7 +216,9 @@ class Worker:
         for lease in fresh:
             source = sources[lease.subject_id]
             job = study_job(source, self._store, self._device, self._settings)
-            self._reporting[pool.submit(build, job, self._store.root)] = (lease, source)
+            # To the child that decoded the film, which may remember it.
+            future = pool.submit(build, job, self._store.root, key=str(job.images[0].path))
+            self._reporting[future] = (lease, source)
 
     def _claim(self, kind: TaskKind, room: int) -> list[tuple[queue.Lease, Path]]:
         with self._database.read() as session:

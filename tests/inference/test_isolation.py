@@ -143,6 +143,37 @@ def test_all_children_may_fail_at_once(pool: IsolatedPool) -> None:
     assert still_works(pool)
 
 
+def _pid_when_told(fifo: Path) -> int:
+    with fifo.open("r"):
+        return os.getpid()
+
+
+def test_tasks_of_a_key_go_to_one_child_but_wait_for_none_that_is_busy(
+    pool: IsolatedPool, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def pid(key: str) -> int:
+        eventually(lambda: len(pool._tasks._idle) == 2)
+        return pool.submit(os.getpid, key=key).result(DEADLINE_SECONDS)
+
+    meeting = {
+        key: pool.submit(_meet, fifo, mode, key=key) for key, mode in (("a", "r"), ("b", "w"))
+    }
+    took = {key: each.result(DEADLINE_SECONDS) for key, each in meeting.items()}
+    assert took["a"] != took["b"]
+    assert [pid(key) for key in "ababbbaaab"] == [took[key] for key in "ababbbaaab"]
+
+    eventually(lambda: len(pool._tasks._idle) == 2)
+    busy = pool.submit(_pid_when_told, fifo, key="a")
+    taken_over = pool.submit(os.getpid, key="a").result(DEADLINE_SECONDS)
+    with fifo.open("w"):
+        assert busy.result(DEADLINE_SECONDS) == took["a"]
+    assert taken_over == took["b"]
+    assert pid("a") == taken_over
+
+
 def children_of_this_process() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if _is_isolated(child)]
 

@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from inference.isolation import ChildFailedError, IsolatedPool
-from inference.prepare import Limits, Prepared, load_display, prepare
+from inference.prepare import Limits, Prepared, _Recent, display_again, load_display, prepare
 from inference.reading import Refusal, RefusalCode, RefusedError
 from settings import Eligibility
 from tests.inference.films import make_film, make_picture
@@ -214,3 +214,30 @@ def test_every_real_rsna_film_is_prepared(real_data: Path, pool: IsolatedPool) -
     films = sorted((real_data / "rsna_mini").glob("stage_2_t*_images/*.dcm"))
     outcomes = [pool.submit(prepare, path, 512, anyone) for path in films]
     assert all(isinstance(outcome.result(60), Prepared) for outcome in outcomes)
+
+
+def test_a_film_just_prepared_is_not_decoded_again_unless_its_file_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_film(tmp_path / "film.dcm", make_picture(300, 200))
+    assert isinstance(prepare(path, 64, LIMITS), Prepared)
+    shown = load_display(path, 1_000_000)[1]
+    with monkeypatch.context() as patched:
+        patched.setattr("inference.prepare.load_display", None)
+        again = display_again(path, 1_000_000)
+    assert np.array_equal(again, shown)
+    with pytest.raises(ValueError, match="read-only"):
+        again[0, 0] = 1
+    make_film(path, make_picture(320, 200))
+    assert display_again(path, 1_000_000).shape == (320, 200)
+
+
+def test_what_is_remembered_has_a_limit(tmp_path: Path) -> None:
+    recent = _Recent(250)
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_bytes(b"")
+        recent.keep(path, np.zeros((10, 10), np.uint8))
+    assert [recent.find(path) is not None for path in paths] == [False, True, True]
+    recent.keep(paths[0], np.zeros((16, 16), np.uint8))
+    assert recent.find(paths[0]) is None
