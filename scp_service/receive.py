@@ -11,14 +11,20 @@ from io import BytesIO
 
 from pydicom import Dataset
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.files import FileStore, Intake
 from db.intake import Film, Outcome
 from scp_service.committer import Committer, UncertainError
-from scp_service.header import TooLargeError, UnreadableError, is_uid, read_header, text
+from scp_service.header import (
+    TooLargeError,
+    UnreadableError,
+    file_head,
+    is_uid,
+    read_header,
+    text,
+)
 from settings import Listener
 
 _log = logging.getLogger(__name__)
@@ -74,9 +80,7 @@ def handle_store(event: Event, receiver: Receiver) -> Dataset:
         return _answer(Status.MISMATCH, "the command's SOP UIDs differ from the data set's")
 
     received_at = datetime.now(UTC)
-    meta = event.file_meta
-    meta.SourceApplicationEntityTitle = event.assoc.requestor.ae_title
-    head = b"\x00" * 128 + b"DICM" + encode_file_meta(meta)
+    head = file_head(command_class, command_uid, syntax, event.assoc.requestor.ae_title)
     try:
         path = receiver.intake.put([head, encoded], received_at)
     except OSError as error:

@@ -8,16 +8,20 @@ import zlib
 
 import pytest
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
 )
+from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+from pynetdicom.dsutils import encode_file_meta
 
-from scp_service.header import TooLargeError, UnreadableError, is_uid, read_header, text
+from scp_service.header import TooLargeError, UnreadableError, file_head, is_uid, read_header, text
 from settings import TRANSFER_SYNTAXES
 from tests.scp_service.films import cr, encode
 
@@ -286,3 +290,20 @@ def test_what_devices_send_as_uids_passes(value: str) -> None:
 )
 def test_what_is_no_uid_does_not_pass(value: str) -> None:
     assert not is_uid(value)
+
+
+@pytest.mark.parametrize(("uid", "title"), [("1.2.3", "ODD"), ("1.2.34", "EVEN"), ("1.2.3", "")])
+def test_the_head_of_a_file_is_as_pydicom_writes_it(uid: str, title: str) -> None:
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
+    meta.MediaStorageSOPInstanceUID = uid
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = PYNETDICOM_IMPLEMENTATION_UID
+    meta.ImplementationVersionName = PYNETDICOM_IMPLEMENTATION_VERSION
+    meta.SourceApplicationEntityTitle = title
+    expected = b"\0" * 128 + b"DICM" + encode_file_meta(meta)
+    assert (
+        file_head(str(ComputedRadiographyImageStorage), uid, str(ExplicitVRLittleEndian), title)
+        == expected
+    )
