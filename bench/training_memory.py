@@ -113,7 +113,8 @@ def watch(place: Path, arguments: argparse.Namespace) -> list[Sample]:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             samples.append(Sample(time.monotonic() - began, _resident(psutil.Process(process.pid))))
-            time.sleep(SAMPLE_SECONDS)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(SAMPLE_SECONDS)
     if process.returncode:
         sys.exit(f"hilum train ended with code {process.returncode}")
     return samples

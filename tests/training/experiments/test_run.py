@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -354,13 +355,13 @@ class Told:
 
     outcome: Outcome
     policies: set[str]
-    mlflow: list[tuple[str, object]]
+    mlflow: list[tuple[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def mixed(kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
     policies: set[str] = set()
-    told: list[tuple[str, object]] = []
+    told: list[tuple[str, Any]] = []
 
     def tell(name: str) -> Callable[..., None]:
         return lambda *values, **named: told.append((name, (values, named)))
@@ -391,9 +392,9 @@ def test_mlflow_is_told_settings_and_epochs_where_it_is_asked_for(mixed: Told) -
     assert [name for name, _ in mixed.mlflow] == [
         "set_experiment", "start_run", "log_params", "log_metrics", "end_run",
     ]  # fmt: skip
-    (params,), _ = mixed.mlflow[2][1]  # type: ignore[misc]
+    (params,), _ = mixed.mlflow[2][1]
     assert (params["id"], params["train.batch"]) == ("mine", 8)
-    (measured,), named = mixed.mlflow[3][1]  # type: ignore[misc]
+    (measured,), named = mixed.mlflow[3][1]
     assert (set(measured), named) == (
         {"loss", "accuracy", "val_loss", "val_accuracy"}, {"step": 1},
     )  # fmt: skip
