@@ -10,9 +10,11 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 from pydicom.encaps import encapsulate
 from pydicom.sr.coding import Code
+
+from inference.report import stored
 
 Elements = Mapping[int, tuple[str, bytes]]
 """Tag -> (VR, value) of the elements of one dataset."""
@@ -106,10 +108,8 @@ def sequence(items: Iterable[bytes]) -> tuple[str, bytes]:
 @cache
 def _entry(keyword: str) -> tuple[int, str]:
     """Return tag and VR of a standard attribute."""
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(f"{keyword} is not a DICOM keyword")
-    return int(tag), dictionary_VR(tag)
+    tag = stored.tag(keyword)
+    return tag, dictionary_VR(tag)
 
 
 def _encoded(vr: str, value: Value) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 
 from inference.reading import Finding, Refusal, RefusalCode
@@ -416,3 +416,18 @@ def _evidence(report: Dataset) -> set[str]:
         for series in study.ReferencedSeriesSequence
         for instance in series.ReferencedSOPSequence
     }
+
+
+def test_pydicom_writes_the_same_files(tmp_path: Path) -> None:
+    path = film(
+        tmp_path / "film.dcm", PatientName="Müller^Jürgen", SpecificCharacterSet="ISO_IR 100"
+    )
+    prior = Predecessor("1.2.3", "1.2.3.4", "1.2.840.10008.5.1.4.1.1.88.34", "1.2.3.5")
+    result = build_study(job(read(path), refused(path), revision=2, predecessor=prior))
+    assert len(result.overlays) == 1
+    for each in (result.sr, *result.overlays):
+        dataset = dcmread(BytesIO(each.data))
+        assert len(list(dataset.iterall())) > 40  # every value is decoded, and encoded anew
+        again = BytesIO()
+        dcmwrite(again, dataset, enforce_file_format=True)
+        assert again.getvalue() == each.data
