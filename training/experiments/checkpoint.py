@@ -21,10 +21,7 @@ def save(folder: Path, model: keras.Model, history: History) -> None:
     `model` is compiled. The file has its name only when it is whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        f"v{number}": keras.ops.convert_to_numpy(variable)
-        for number, variable in enumerate(_variables(model))
-    }
+    arrays = {f"v{number}": variable.numpy() for number, variable in enumerate(_variables(model))}
     part = folder / f".{STATE}.part.npz"
     np.savez(part, history=np.array(json.dumps(history)), **arrays)
     part.replace(folder / STATE)

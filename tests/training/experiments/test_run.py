@@ -28,11 +28,6 @@ from training.experiments.run import run
 from training.experiments.spec import Spec, find, validate
 from training.kaggle.folder import open_folder
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras reads TensorFlow's variables as NumPy 2 deprecates.
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
 PATHS = [str(Path(__file__).resolve().parents[3]), str(Path(__file__).parent)]
 
 

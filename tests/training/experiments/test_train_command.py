@@ -20,11 +20,6 @@ from training.experiments.spec import find, load_all
 
 ROOT = Path(__file__).resolve().parents[3]
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras reads TensorFlow's variables as NumPy 2 deprecates.
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
 
 @pytest.fixture(autouse=True)
 def tiny_networks() -> Iterator[None]:

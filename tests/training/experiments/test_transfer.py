@@ -12,11 +12,6 @@ from keras import applications, layers
 from training.experiments.networks import SizeError, parameters
 from training.experiments.transfer import BACKBONES, How, build, scale
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras reads TensorFlow's variables as NumPy 2 deprecates.
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
 SCALINGS = {
     "vgg16": applications.vgg16,

@@ -15,11 +15,6 @@ from keras.src.legacy.saving import legacy_h5_format
 from training.experiments import transfer
 from training.experiments.weights import CHEXNET_HEAD, Head, WeightsError, find, load, start
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras reads TensorFlow's variables as NumPy 2 deprecates.
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
 HEAD = Head("predictions", 6, 4)
 
 
