@@ -78,8 +78,8 @@ class Bare:
         return _seconds(read)
 
     def _prepare(self, films: Sequence[Path]) -> Iterable[Prepared | Refusal]:
-        size = self.predictor.input_size
-        futures = [self._pool.submit(prepare, film, size, self._limits) for film in films]
+        form = self.predictor.bundle.input_form
+        futures = [self._pool.submit(prepare, film, form, self._limits) for film in films]
         return (future.result() for future in futures)
 
     def _predict(self, batch: Sequence[Prepared]) -> None:

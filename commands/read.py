@@ -40,7 +40,9 @@ def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
         memory_bytes=settings.worker.decode_memory_bytes,
     ) as pool:
         for group in _batched(files_below(paths), settings.worker.batch_size):
-            futures = [pool.submit(prepare, path, predictor.input_size, limits) for path in group]
+            futures = [
+                pool.submit(prepare, path, predictor.bundle.input_form, limits) for path in group
+            ]
             films = [_outcome(future) for future in futures]
             ready = [film for film in films if isinstance(film, Prepared)]
             raws = iter(

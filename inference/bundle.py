@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from inference.pixels import Contrast, InputForm
 from inference.reading import Device
 
 DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
@@ -95,7 +96,8 @@ class TrainedOn:
 class Manifest:
     """What `bundle.json` says.
 
-    `id` is the model's name. `input_size` is the side of the square input in pixels. `temperature`
+    `id` is the model's name. `input_size` is the side of the square input in pixels and `contrast`
+    how its greys are made (see `inference.pixels.InputForm`). `temperature`
     divides the logits before softmax (Guo et al. 2017). `operating_point` names the entry of
     `operating_points` whose threshold decides findings. `files` maps every file of the bundle, by
     its path with forward slashes, to its SHA-256.
@@ -108,6 +110,7 @@ class Manifest:
     evaluation_only: bool
     intended_use: Annotated[str, Field(min_length=1)]
     input_size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)]
+    contrast: Contrast = "as_shown"
     classes: tuple[Literal["normal"], Literal["not_normal"], Literal["lung_opacity"]]
     temperature: Annotated[float, Field(gt=0)]
     operating_point: str
@@ -128,6 +131,11 @@ class Bundle(Manifest):
     def threshold(self) -> float:
         """The calibrated probability of opacity from which on a film counts as positive."""
         return self.operating_points[self.operating_point].threshold
+
+    @property
+    def input_form(self) -> InputForm:
+        """What films are brought to before the network reads them."""
+        return InputForm(self.input_size, self.contrast)
 
     @property
     def network_path(self) -> Path:
@@ -209,6 +217,7 @@ def device(bundle: Bundle) -> Device:
     """
     configuration = {
         "input_size": bundle.input_size,
+        "contrast": bundle.contrast,
         "temperature": bundle.temperature,
         "threshold": bundle.threshold,
         "boxes": dataclasses.asdict(bundle.boxes),

@@ -8,7 +8,7 @@ the film, not part of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -22,6 +22,8 @@ from inference.voi import modality_values, voi_values
 
 AUTOMATIC_WINDOW_PERCENTILES = (0.5, 99.5)
 """Share of a film's values, in percent, that the automatic window runs between."""
+
+Contrast = Literal["as_shown", "percentiles"]
 
 
 def display_image(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
@@ -106,6 +108,45 @@ def letterbox(
     square = np.zeros((size, size), np.uint8)
     square[top : top + height, left : left + width] = resized
     return square, box
+
+
+@dataclass(frozen=True, slots=True)
+class InputForm:
+    """What a network takes: a square of `size` pixels a side.
+
+    `contrast` "as_shown" leaves the greys of the display image; "percentiles" spreads those
+    between `AUTOMATIC_WINDOW_PERCENTILES` of the film's pixels over the whole range, so that
+    the network sees the same whatever linear window the film came with.
+    """
+
+    size: int
+    contrast: Contrast = "as_shown"
+
+
+def network_input(
+    image: NDArray[np.uint8], form: InputForm, *, pixel_aspect: float = 1.0
+) -> tuple[NDArray[np.uint8], Letterbox]:
+    """Bring a display image to the network's square; the black bars stay black.
+
+    `pixel_aspect` is a pixel's height over its width, see `pixel_aspect`.
+    """
+    square, box = letterbox(image, form.size, pixel_aspect=pixel_aspect)
+    if form.contrast == "as_shown":
+        return square, box
+    rows, columns = image.shape
+    x0, y0, x1, y1 = (round(edge) for edge in box.to_input(0, 0, columns, rows))
+    square = square.copy()
+    square[y0:y1, x0:x1] = stretch(np.ascontiguousarray(square[y0:y1, x0:x1]))
+    return square, box
+
+
+def stretch(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Spread the greys between `AUTOMATIC_WINDOW_PERCENTILES` of the pixels over 0 to 255."""
+    reached = np.cumsum(_counts(film), dtype=np.float64)
+    ends = reached[-1] * np.array(AUTOMATIC_WINDOW_PERCENTILES) / 100
+    low, high = np.searchsorted(reached, ends)
+    table = _between(np.arange(256, dtype=np.float64), float(low), float(high))
+    return np.asarray(cv2.LUT(film, np.rint(table * 255).astype(np.uint8)), np.uint8)
 
 
 def pixel_aspect(header: Dataset) -> float:

@@ -17,7 +17,7 @@ import settings
 from inference import elements
 from inference.decode import decode, read_header
 from inference.eligibility import check_header, check_pixels
-from inference.pixels import Letterbox, display_image, letterbox, pixel_aspect
+from inference.pixels import InputForm, Letterbox, display_image, network_input, pixel_aspect
 from inference.reading import Refusal, RefusalCode, RefusedError
 
 RECENT_BYTES = 64 * 2**20
@@ -46,14 +46,14 @@ class Limits:
     eligibility: settings.Eligibility
 
 
-def prepare(path: Path, size: int, limits: Limits) -> Prepared | Refusal:
-    """Read, check, decode, show and fit one film into a (size, size) square.
+def prepare(path: Path, form: InputForm, limits: Limits) -> Prepared | Refusal:
+    """Read, check, decode, show and bring one film to the form that a network takes.
 
     A file that breaks its decoder is refused as undecodable. Raises only what the file system
     raises.
     """
     try:
-        return _prepare(path, size, limits)
+        return _prepare(path, form, limits)
     except RefusedError as refused:
         return refused.refusal
     except MemoryError:
@@ -128,7 +128,7 @@ def load_display(path: Path, max_pixels: int) -> tuple[Dataset, NDArray[np.uint8
     return header, display_image(header, stored)
 
 
-def _prepare(path: Path, size: int, limits: Limits) -> Prepared | Refusal:
+def _prepare(path: Path, form: InputForm, limits: Limits) -> Prepared | Refusal:
     refusal = check_header(read_header(path), limits.eligibility)
     if refusal is not None:
         return refusal
@@ -136,7 +136,7 @@ def _prepare(path: Path, size: int, limits: Limits) -> Prepared | Refusal:
     refusal = check_pixels(display)
     if refusal is not None:
         return refusal
-    fitted, box = letterbox(display, size, pixel_aspect=pixel_aspect(header))
+    fitted, box = network_input(display, form, pixel_aspect=pixel_aspect(header))
     display.flags.writeable = False
     _recent.keep(path, display)
     rows, columns = display.shape

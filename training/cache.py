@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.pixels import Letterbox, letterbox, pixel_aspect
+from inference.pixels import InputForm, Letterbox, network_input, pixel_aspect
 from inference.prepare import load_display
 from training.tables import Film
 
@@ -38,10 +38,10 @@ class Square:
         return np.array(boxes, np.float32).reshape(-1, 4)
 
 
-def load_squares(films: Sequence[Film], size: int, folder: Path) -> list[Square]:
-    """Return the films at `size` pixels a side, decoding those that are not in `folder` yet."""
+def load_squares(films: Sequence[Film], form: InputForm, folder: Path) -> list[Square]:
+    """Return the films in the network's form, decoding those that are not in `folder` yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_load(film, size, folder) for film in films]
+    return [_load(film, form, folder) for film in films]
 
 
 def fingerprint(films: Sequence[Film], squares: Sequence[Square]) -> str:
@@ -53,18 +53,18 @@ def fingerprint(films: Sequence[Film], squares: Sequence[Square]) -> str:
     return digest.hexdigest()
 
 
-def _load(film: Film, size: int, folder: Path) -> Square:
+def _load(film: Film, form: InputForm, folder: Path) -> Square:
     stat = film.path.stat()
-    key = f"{film.path.resolve()} {stat.st_size} {stat.st_mtime_ns} {size}"
+    key = f"{film.path.resolve()} {stat.st_size} {stat.st_mtime_ns} {form}"
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     try:
         with np.load(file, allow_pickle=False) as kept:
             scale_x, scale_y, offset_x, offset_y = kept["letterbox"].tolist()
             rows, columns = kept["shape"].tolist()
-            box = Letterbox(scale_x, scale_y, offset_x, offset_y, size)
+            box = Letterbox(scale_x, scale_y, offset_x, offset_y, form.size)
             return Square(kept["image"], box, rows, columns, str(kept["view"]))
     except (FileNotFoundError, zipfile.BadZipFile):  # not made yet, or cut off while it was made
-        square = _make(film, size)
+        square = _make(film, form)
     place = [getattr(square.letterbox, name) for name in ("scale_x", "scale_y")]
     place += [square.letterbox.offset_x, square.letterbox.offset_y]
     shape = [square.rows, square.columns]
@@ -72,12 +72,12 @@ def _load(film: Film, size: int, folder: Path) -> Square:
     return square
 
 
-def _make(film: Film, size: int) -> Square:
+def _make(film: Film, form: InputForm) -> Square:
     view, aspect = "", 1.0
     if film.path.suffix.lower() == ".dcm":
         header, image = load_display(film.path, MAX_PIXELS)
         view, aspect = str(header.get("ViewPosition") or ""), pixel_aspect(header)
     else:
         image = np.asarray(cv2.imread(str(film.path), cv2.IMREAD_GRAYSCALE), np.uint8)
-    square, box = letterbox(image, size, pixel_aspect=aspect)
+    square, box = network_input(image, form, pixel_aspect=aspect)
     return Square(square, box, image.shape[0], image.shape[1], view)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import CLASSES, Bundle, Manifest, Metric, TrainedOn
+from inference.pixels import InputForm
 from inference.predict import softmax
 from training import metrics
 from training.cache import Square, fingerprint, load_squares
@@ -69,7 +70,7 @@ def make_default_bundle(
     recipe = recipe or Recipe()
     films = read_kaggle(rsna)
     others = read_nih(nih) if nih is not None else []
-    squares = load_squares(films + others, size, work / "films")
+    squares = load_squares(films + others, InputForm(size), work / "films")
     own = squares[: len(films)]
     data = fingerprint(films, own)
     say(f"{len(films)} films to train on, {len(others)} to test on")

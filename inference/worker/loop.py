@@ -187,8 +187,8 @@ class Worker:
         if room < size and self._reading:
             return
         for lease, path in self._claim(TaskKind.READ, room):
-            side = self._predictor.input_size
-            future = pool.submit(prepare, path, side, self._limits, key=str(path))
+            form = self._bundle.input_form
+            future = pool.submit(prepare, path, form, self._limits, key=str(path))
             self._reading[future] = lease
 
     def _take_reports(self, pool: IsolatedPool) -> None:

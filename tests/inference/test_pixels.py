@@ -18,7 +18,14 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from inference.decode import decode
-from inference.pixels import display_image, letterbox, pixel_aspect
+from inference.pixels import (
+    InputForm,
+    display_image,
+    letterbox,
+    network_input,
+    pixel_aspect,
+    stretch,
+)
 from inference.prepare import load_display
 from tests.inference.films import make_dataset, make_film, make_picture
 
@@ -504,6 +511,24 @@ def test_letterbox_leads_back_to_the_film() -> None:
     corners = box.to_image(x0, y0, x1 + 1, y1 + 1)
     assert corners == pytest.approx((1200, 600, 1500, 900), abs=5)
     assert box.to_input(*corners) == pytest.approx((x0, y0, x1 + 1, y1 + 1))
+
+
+def test_the_network_sees_the_same_whatever_linear_window_a_film_came_with() -> None:
+    film = make_picture(400, 300)
+    spread = InputForm(128, "percentiles")
+    narrow, box = network_input(film, spread)
+    pale, _ = network_input((film.astype(np.float64) * 0.4 + 90).astype(np.uint8), spread)
+    assert np.abs(narrow.astype(int) - pale).max() <= 4
+    inside = narrow[:, round(box.offset_x) : 128 - round(box.offset_x)]
+    assert (inside.min(), inside.max()) == (0, 255)
+    assert not narrow[:, : round(box.offset_x)].any()
+    plain, same = network_input(film, InputForm(128))
+    assert same == box
+    assert np.array_equal(plain, letterbox(film, 128)[0])
+
+
+def test_a_film_of_one_grey_can_be_stretched() -> None:
+    assert set(np.unique(stretch(np.full((8, 8), 77, np.uint8)))) <= {0, 255}
 
 
 @pytest.mark.parametrize(

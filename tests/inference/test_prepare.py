@@ -25,11 +25,13 @@ from pydicom.uid import (
 )
 
 from inference.isolation import ChildFailedError, IsolatedPool
+from inference.pixels import InputForm
 from inference.prepare import Limits, Prepared, _Recent, display_again, load_display, prepare
 from inference.reading import Refusal, RefusalCode, RefusedError
 from settings import Eligibility
 from tests.inference.films import make_film, make_picture
 
+FORM = InputForm(64)
 LIMITS = Limits(max_pixels=4_000_000, eligibility=Eligibility())
 SYNTAXES = (
     ImplicitVRLittleEndian,
@@ -50,7 +52,7 @@ def pool() -> Iterator[IsolatedPool]:
 
 
 def refused(path: Path) -> Refusal:
-    outcome = prepare(path, 64, LIMITS)
+    outcome = prepare(path, FORM, LIMITS)
     assert isinstance(outcome, Refusal)
     return outcome
 
@@ -58,7 +60,7 @@ def refused(path: Path) -> Refusal:
 def test_a_film_becomes_an_input(tmp_path: Path) -> None:
     picture = make_picture(300, 200)
     path = make_film(tmp_path / "film.dcm", picture, SOPInstanceUID="1.2.3.4")
-    outcome = prepare(path, 64, LIMITS)
+    outcome = prepare(path, FORM, LIMITS)
     assert isinstance(outcome, Prepared)
     assert outcome.input.shape == (64, 64)
     assert outcome.input.dtype == np.uint8
@@ -73,7 +75,7 @@ def test_a_film_becomes_an_input(tmp_path: Path) -> None:
 
 def test_pixels_that_are_not_square_become_so(tmp_path: Path) -> None:
     path = make_film(tmp_path / "film.dcm", make_picture(200, 200), PixelSpacing=[0.2, 0.1])
-    outcome = prepare(path, 64, LIMITS)
+    outcome = prepare(path, FORM, LIMITS)
     assert isinstance(outcome, Prepared)
     assert outcome.letterbox.scale_y == 2 * outcome.letterbox.scale_x
     assert not outcome.input[:, :16].any()
@@ -134,15 +136,15 @@ def test_an_unexpected_error_of_a_decoder_is_a_refusal(
 
 def test_a_fault_of_the_disk_is_not_the_films(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        prepare(tmp_path / "none.dcm", 64, LIMITS)
+        prepare(tmp_path / "none.dcm", FORM, LIMITS)
     with pytest.raises(IsADirectoryError):
-        prepare(tmp_path, 64, LIMITS)
+        prepare(tmp_path, FORM, LIMITS)
 
 
 def test_preparing_and_showing_work_in_a_child(tmp_path: Path, pool: IsolatedPool) -> None:
     path = make_film(tmp_path / "film.dcm", syntax=JPEGBaseline8Bit)
-    there = pool.submit(prepare, path, 64, LIMITS).result(30)
-    here = prepare(path, 64, LIMITS)
+    there = pool.submit(prepare, path, FORM, LIMITS).result(30)
+    here = prepare(path, FORM, LIMITS)
     assert isinstance(there, Prepared)
     assert isinstance(here, Prepared)
     assert np.array_equal(there.input, here.input)
@@ -169,7 +171,7 @@ def test_mutated_files_become_inputs_or_refusals(
     for number in range(60):
         path = tmp_path / f"{number}.dcm"
         path.write_bytes(_damaged(whole, damage))
-        outcomes.append(pool.submit(prepare, path, 64, LIMITS))
+        outcomes.append(pool.submit(prepare, path, FORM, LIMITS))
     kinds = Counter(_kind(outcome.exception(60) or outcome.result()) for outcome in outcomes)
     assert kinds["prepared"] + kinds["refused"] + kinds["child failed"] == 60, kinds
     assert kinds["refused"] >= 5
@@ -204,7 +206,7 @@ def test_all_real_hostile_files_are_refused(real_data: Path, pool: IsolatedPool)
     """None is a film; none harms its process."""
     files = sorted((real_data / "dicom_hostile").glob("*.dcm"))
     assert len(files) == 49
-    outcomes = {path.name: pool.submit(prepare, path, 64, LIMITS) for path in files}
+    outcomes = {path.name: pool.submit(prepare, path, FORM, LIMITS) for path in files}
     for name, outcome in outcomes.items():
         assert isinstance(outcome.result(60), Refusal), name
 
@@ -212,7 +214,7 @@ def test_all_real_hostile_files_are_refused(real_data: Path, pool: IsolatedPool)
 def test_every_real_rsna_film_is_prepared(real_data: Path, pool: IsolatedPool) -> None:
     anyone = Limits(max_pixels=4_000_000, eligibility=Eligibility(min_age_years=0))
     films = sorted((real_data / "rsna_mini").glob("stage_2_t*_images/*.dcm"))
-    outcomes = [pool.submit(prepare, path, 512, anyone) for path in films]
+    outcomes = [pool.submit(prepare, path, InputForm(512), anyone) for path in films]
     assert all(isinstance(outcome.result(60), Prepared) for outcome in outcomes)
 
 
@@ -220,7 +222,7 @@ def test_a_film_just_prepared_is_not_decoded_again_unless_its_file_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_film(tmp_path / "film.dcm", make_picture(300, 200))
-    assert isinstance(prepare(path, 64, LIMITS), Prepared)
+    assert isinstance(prepare(path, FORM, LIMITS), Prepared)
     shown = load_display(path, 1_000_000)[1]
     with monkeypatch.context() as patched:
         patched.setattr("inference.prepare.load_display", None)

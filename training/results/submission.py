@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import Bundle
-from inference.pixels import letterbox, pixel_aspect
+from inference.pixels import network_input, pixel_aspect
 from inference.predict import Predictor, Runtime, reading
 from inference.prepare import load_display
 from inference.reading import Box, RefusedError
@@ -60,7 +60,7 @@ def from_bundle(
     while group := list(islice(remaining, _BATCH)):
         loaded = [_load(path) for _, path in group]
         fitted = {
-            place: letterbox(film.image, predictor.input_size, pixel_aspect=film.aspect)
+            place: network_input(film.image, bundle.input_form, pixel_aspect=film.aspect)
             for place, film in enumerate(loaded)
             if isinstance(film, _Image)
         }
