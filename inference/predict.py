@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 TENSORFLOW_CHUNK = 16
 """Most films in one call of TensorFlow; OpenVINO takes each by itself."""
 
-_Run = Callable[[NDArray[np.uint8]], dict[str, NDArray[np.float32]]]
+Run = Callable[[NDArray[np.uint8]], dict[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Predictor:
         self.input_size = bundle.input_size
         self.runtime = _choose() if runtime == "auto" else runtime
         threads = threads or len(os.sched_getaffinity(0))
-        load = _openvino if self.runtime == "openvino" else _tensorflow
+        load = LOADERS[self.runtime]
         try:
             self._run = load(bundle.network_path, threads)
         except (RuntimeError, ValueError, OSError) as error:
@@ -169,7 +169,8 @@ def _choose() -> Literal["tensorflow", "openvino"]:
     return "tensorflow" if tf.config.list_physical_devices("GPU") else "openvino"
 
 
-def _openvino(network: Path, threads: int) -> _Run:
+def load_openvino(network: Path, threads: int) -> Run:
+    """Load a SavedModel into OpenVINO: what comes back maps (n, ...) inputs to outputs by name."""
     # OpenVINO reports its import to its makers through this module; without it, it uses a stub.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # blocks it
     import openvino
@@ -204,7 +205,8 @@ def _openvino(network: Path, threads: int) -> _Run:
     return run
 
 
-def _tensorflow(network: Path, threads: int) -> _Run:
+def load_tensorflow(network: Path, threads: int) -> Run:
+    """Load a SavedModel into TensorFlow: what comes back maps inputs to outputs by name."""
     import tensorflow as tf
 
     # TensorFloat-32 rounds to 10 bits, which the golden output would not survive.
@@ -222,3 +224,10 @@ def _tensorflow(network: Path, threads: int) -> _Run:
         return {name: np.concatenate([each[name].numpy() for each in chunks]) for name in chunks[0]}
 
     return run
+
+
+LOADERS: dict[str, Callable[[Path, int], Run]] = {
+    "openvino": load_openvino,
+    "tensorflow": load_tensorflow,
+}
+"""What loads a network's SavedModel, on so many threads, by runtime."""

@@ -1,30 +1,32 @@
-"""The packaged default bundle, from data folders to files: one plain function."""
+"""A bundle such as the packaged one, from data folders to files: one plain function."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import CLASSES, Bundle, Manifest, Metric, TrainedOn
-from inference.pixels import InputForm
+from inference.pixels import InputForm, network_input
 from inference.predict import softmax
 from training import metrics
-from training.cache import Square, fingerprint, load_squares
-from training.evaluate import OPERATING_POINT, Judged, choose, measure
+from training.cache import fingerprint, load_squares
+from training.evaluate import OPERATING_POINT, Judged, choose, film_scores, measure
 from training.export import export_bundle
-from training.fit import Examples, Outputs, Recipe, apply, featurise, fit, make_variants
+from training.fit import Recipe, Said, together
 from training.model_card import model_card
-from training.networks import Network, build
+from training.networks import BACKBONES, Size, build
 from training.phantoms import Kind, phantom
+from training.runs import Runs
 from training.splits import patient_folds
+from training.stem import on_cpu
 from training.tables import LUNG_OPACITY, Film, read_kaggle, read_nih
 
-SIZE = 512
+SIDE = 512
 FOLDS = 5
 INTENDED_USE = (
     "Evaluation of the service on frontal chest radiographs of adults: probabilities of the three"
@@ -40,82 +42,92 @@ def make_default_bundle(
     out: Path,
     *,
     version: str = "1",
+    size: Size = "small",
     recipe: Recipe | None = None,
     work: Path = Path("runs/default_bundle"),
     seed: int = 0,
-    size: int = SIZE,
+    side: int = SIDE,
     folds: int = FOLDS,
     say: Callable[[str], None] = print,
 ) -> Bundle:
-    """Train, measure, calibrate and write the default bundle.
+    """Train, measure, calibrate and write a bundle.
 
     Out-of-fold outputs of `folds` networks, folds by patient, give every figure and every setting;
     the network that is written is then trained in the same way on all films. A run that was
-    stopped goes on where it was: finished folds are kept in `work`.
+    stopped goes on where it was: finished trainings are kept in `work`.
 
     Args:
         rsna: The Kaggle folder of the RSNA challenge.
-        nih: A folder of NIH films, on which the networks are tested and never trained; None: no
-            test.
-        weights: ImageNet weights of MobileNetV2 without its top; None starts at random.
+        nih: A folder of NIH films to train on too, at the weight and trust that the recipe gives
+            their noisy labels; None: none.
+        weights: Weights of the backbone without its top; None starts at random.
         out: The bundle's folder.
         version: The bundle's version.
+        size: The backbone: "small" for CPUs, "large" for GPUs.
         recipe: How to train; None: the default recipe.
-        work: Folder of decoded films and finished folds.
+        work: Folder of decoded films and finished trainings.
         seed: Seed of all chance.
-        size: Side of the network's input in pixels.
+        side: Side of the network's input in pixels.
         folds: Number of folds.
         say: Where progress is told.
     """
     recipe = recipe or Recipe()
-    films = read_kaggle(rsna)
-    others = read_nih(nih) if nih is not None else []
-    squares = load_squares(films + others, InputForm(size), work / "films")
-    own = squares[: len(films)]
-    data = fingerprint(films, own)
-    say(f"{len(films)} films to train on, {len(others)} to test on")
+    form = InputForm(side, "percentiles")
+    films = read_kaggle(rsna) + (read_nih(nih) if nih is not None else [])
+    squares = load_squares(films, form, work / "films")
+    own = np.array([film.source == "rsna" for film in films])
+    say(f"{own.sum()} films of the challenge, {(~own).sum()} others")
 
     fold_of = patient_folds(
-        [film.patient for film in films + others],
-        [film.label + len(CLASSES) * (film.source == "nih") for film in films + others],
+        [film.patient for film in films],
+        [film.label + len(CLASSES) * (film.source == "nih") for film in films],
         folds,
         seed=seed,
     )
     start = hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else "random"
-    identity = f"{data} {recipe} {start} {seed} {size} {folds}"
-    network = build(size, weights, seed=seed)
-    run = _Run(recipe, network, network.heads.get_weights(), seed, work, identity, say)
-    examples = run.examples(films, own)
-    images = np.stack([square.image for square in squares])
-    outputs = run.out_of_fold(examples, images, fold_of)
-    judged = Judged(
-        outputs=_rows(outputs, slice(0, len(films))),
-        labels=examples.labels,
-        truth=[square.corners(film) for film, square in zip(films, own, strict=True)],
-        patients=[film.patient for film in films],
-        folds=fold_of[: len(films)],
-        views=[square.view for square in own],
-        size=size,
+    data = fingerprint(films, squares)
+    network = build(side, weights, seed=seed, backbone=BACKBONES[size], tune=recipe.tune_epochs > 0)
+    identity = f"{data} {recipe} {start} {size} {seed} {side} {folds}"
+    runs = Runs(
+        recipe,
+        network,
+        on_cpu(network.stem),
+        network.heads.get_weights(),
+        seed,
+        work,
+        identity,
+        say,
     )
-    choice = choose(judged)
-    figures = measure(judged)
-    if others:
-        figures["nih_pneumonia_auc"] = _foreign(
-            _rows(outputs, slice(len(films), None)), others, choice.temperature
-        )
+    examples = runs.examples(films, squares, fold_of)
+    said = runs.out_of_fold(examples, np.stack([square.image for square in squares]), fold_of)
+    films_judged = Judged(
+        outputs=together(next(iter(said.values())), side),
+        labels=np.array([film.label for film in films], np.int32),
+        truth=[square.corners(film) for film, square in zip(films, squares, strict=True)],
+        patients=[film.patient for film in films],
+        folds=fold_of,
+        views=[square.view for square in squares],
+        size=side,
+    )
+    taken, judged = stop_early(said, films_judged, own, say)
+    choice = choose(judged.take(own))
+    figures = measure(judged.take(own))
+    if not own.all():
+        figures["nih_pneumonia_auc"] = _nih(judged.take(~own), choice.temperature)
     for name, metric in figures.items():
         say(f"{name}: {metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})")
 
-    say("training on all films")
-    run.fit(examples, seed + folds)
+    say(f"training on all films, {taken} epochs")
+    members = runs.on_all(examples, taken)
     manifest = Manifest(
         format=1,
-        id="hilum-default",
+        id="hilum-default" if size == "small" else "hilum-large",
         version=version,
         manufacturer="Hilum",
         evaluation_only=True,
         intended_use=INTENDED_USE,
-        input_size=size,
+        input_size=side,
+        contrast=form.contrast,
         classes=("normal", "not_normal", "lung_opacity"),
         temperature=choice.temperature,
         operating_point=OPERATING_POINT,
@@ -124,106 +136,69 @@ def make_default_bundle(
         trained_on=_trained_on(films, data),
         metrics=figures,
     )
-    card = model_card(manifest, films, recipe, folds)
-    return export_bundle(out, network, manifest, golden=_golden(seed, size), model_card=card)
+    card = model_card(manifest, films, recipe, folds, taken)
+    golden = _golden(seed, form)
+    return export_bundle(out, network, manifest, members=members, golden=golden, model_card=card)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    recipe: Recipe
-    network: Network
-    start: list[NDArray[np.float32]]
-    seed: int
-    work: Path
-    identity: str
-    say: Callable[[str], None]
+def stop_early(
+    said: dict[int, list[Said]],
+    films: Judged,
+    own: NDArray[np.bool_],
+    say: Callable[[str], None],
+) -> tuple[int, Judged]:
+    """Take for every fold the epoch at which the other folds have the best challenge metric.
 
-    def fit(self, examples: Examples, seed: int) -> list[float]:
-        """Train the network, from its start, on the examples."""
-        self.network.heads.set_weights(self.start)
-        return fit(self.network, examples, self.recipe, seed=seed)
+    Args:
+        said: What each member says of the films, by epoch.
+        films: The films; their outputs are not looked at.
+        own: Which films are of the challenge, and so count.
+        say: Where the metric of every epoch is told.
 
-    def examples(self, films: Sequence[Film], squares: Sequence[Square]) -> Examples:
-        """Augment and featurise the films; kept in `work`."""
-        file = self._file("examples")
-        if file.exists():
-            with np.load(file) as kept:
-                features, cells = kept["features"], kept["cells"]
-        else:
-            self.say(f"making {self.recipe.variants} variants of each film")
-            boxes = [square.corners(film) for film, square in zip(films, squares, strict=True)]
-            features, cells = make_variants(
-                self.network,
-                [square.image for square in squares],
-                boxes,
-                self.recipe,
-                seed=self.seed,
-            )
-            _save(file, features=features, cells=cells)
-        ones = np.ones(len(films), np.float32)
-        labels = np.array([film.label for film in films], np.int32)
-        return Examples(features, cells, labels, ones, ones)
-
-    def out_of_fold(
-        self, examples: Examples, images: NDArray[np.uint8], folds: NDArray[np.intp]
-    ) -> Outputs:
-        """Outputs for `images`, the first of which are the examples' films, fold by fold."""
-        parts: list[Outputs] = []
-        count = int(folds.max()) + 1
-        for fold in range(count):
-            file = self._file(f"fold {fold} {len(images)}")
-            if not file.exists():
-                train = folds[: len(examples.labels)] != fold
-                losses = self.fit(examples.take(train), self.seed + fold)
-                self.say(f"fold {fold}: loss {losses[0]:.3f} to {losses[-1]:.3f}")
-                found = apply(self.network, featurise(self.network, images[folds == fold]))
-                _save(file, logits=found.logits, boxes=found.boxes, scores=found.scores)
-            with np.load(file) as kept:
-                parts.append(Outputs(kept["logits"], kept["boxes"], kept["scores"]))
-        back = np.argsort(np.concatenate([np.nonzero(folds == k)[0] for k in range(count)]))
-        columns = [[p.logits for p in parts], [p.boxes for p in parts], [p.scores for p in parts]]
-        return Outputs(*(np.concatenate(column)[back] for column in columns))
-
-    def _file(self, what: str) -> Path:
-        key = hashlib.sha256(f"{self.identity} {what}".encode()).hexdigest()[:16]
-        return self.work / f"{what.split()[0]}-{key}.npz"
+    Returns:
+        The epoch that is best over all folds, for the network that is trained on all films, and the
+        films with the outputs so taken.
+    """
+    outputs = {epoch: together(members, films.size) for epoch, members in said.items()}
+    epochs = sorted(outputs)
+    scores = np.full((len(epochs), len(films.labels)), np.nan)
+    for row, epoch in enumerate(epochs):
+        here = replace(films, outputs=outputs[epoch]).take(own)
+        scores[row, own] = film_scores(here, choose(here))
+        say(f"epoch {epoch}: challenge metric {np.nanmean(scores[row]):.3f}")
+    taken = replace(outputs[epochs[0]])
+    for fold in np.unique(films.folds):
+        best = epochs[int(np.nanmean(scores[:, films.folds != fold], axis=1).argmax())]
+        here = films.folds == fold
+        for name in ("logits", "boxes", "scores"):
+            getattr(taken, name)[here] = getattr(outputs[best], name)[here]
+    return epochs[int(np.nanmean(scores, axis=1).argmax())], replace(films, outputs=taken)
 
 
-def _save(file: Path, **arrays: NDArray[np.generic]) -> None:
-    """Write through a second name, so that a file with the right name is whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part.npz")
-    np.savez(part, **arrays)  # type: ignore[arg-type]  # the stub confuses it with allow_pickle
-    part.rename(file)
-
-
-def _rows(outputs: Outputs, which: slice) -> Outputs:
-    return Outputs(outputs.logits[which], outputs.boxes[which], outputs.scores[which])
-
-
-def _foreign(outputs: Outputs, films: Sequence[Film], temperature: float) -> Metric:
-    opacity = softmax(outputs.logits / np.float32(temperature))[:, LUNG_OPACITY]
-    truth = np.array([film.label == LUNG_OPACITY for film in films])
+def _nih(films: Judged, temperature: float) -> Metric:
+    opacity = softmax(films.outputs.logits / np.float32(temperature))[:, LUNG_OPACITY]
     return metrics.with_interval(
-        lambda i: metrics.auc(opacity[i], truth[i]),
-        [film.patient for film in films],
+        lambda i: metrics.auc(opacity[i], films.labels[i] == LUNG_OPACITY),
+        films.patients,
         "NIH films: AUC, pneumonia against no finding as mined from reports (noisy)",
     )
 
 
-def _golden(seed: int, size: int) -> NDArray[np.uint8]:
+def _golden(seed: int, form: InputForm) -> NDArray[np.uint8]:
     """Films that may be given away, one for each class."""
     kinds: tuple[Kind, ...] = ("normal", "abnormal", "opacity")
-    films = [phantom(np.random.default_rng(seed), kind=kind, size=size) for kind in kinds]
-    return np.stack([film.image for film in films])
+    films = [phantom(np.random.default_rng(seed), kind=kind, size=form.size) for kind in kinds]
+    return np.stack([network_input(film.image, form)[0] for film in films])
 
 
 def _trained_on(films: Sequence[Film], data: str) -> TrainedOn:
+    others = sum(film.source != "rsna" for film in films)
+    noisy = f"; {others} further films of NIH ChestX-ray14 with labels mined from reports"
     return TrainedOn(
         description=(
             "Films of the RSNA Pneumonia Detection Challenge (Shih et al. 2019), which come from"
-            " NIH ChestX-ray14 (Wang et al. 2017, NIH Clinical Center); features start from"
-            " ImageNet weights"
+            " NIH ChestX-ray14 (Wang et al. 2017, NIH Clinical Center)"
+            f"{noisy if others else ''}; features start from ImageNet weights"
         ),
         films=len(films),
         patients=len({film.patient for film in films}),

@@ -89,6 +89,14 @@ def choose(films: Judged) -> Choice:
     return Choice(temperature, points, _RULES[int(np.nan_to_num(scored, nan=-1).argmax())])
 
 
+def film_scores(films: Judged, choice: Choice) -> NDArray[np.float64]:
+    """The challenge metric of every film with the boxes that the choice gives; NaN: left out."""
+    opacity = softmax(films.outputs.logits / np.float32(choice.temperature))[:, LUNG_OPACITY]
+    return metrics.challenge_scores(
+        _draw(films, opacity, choice.threshold, choice.boxes), films.truth
+    )
+
+
 def operating_points(
     opacity: NDArray[np.float64], truth: NDArray[np.bool_]
 ) -> dict[str, OperatingPoint]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -20,17 +21,18 @@ def export_bundle(
     network: Network,
     manifest: Manifest,
     *,
+    members: Sequence[keras.Model] | None = None,
     golden: NDArray[np.uint8],
     model_card: str,
 ) -> Bundle:
     """Write `network` as a bundle at `path`; needs the TensorFlow backend.
 
-    `golden` is (n, size, size) uint8, films that may be given away; the output recorded for it is
-    TensorFlow's.
+    `members` are heads in place of the network's own (see `networks.whole`). `golden` is (n, size,
+    size) uint8, films that may be given away; the output recorded for it is TensorFlow's.
     """
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "network"
-        model = whole(network)
+        model = whole(network, members)
         save_network(model, saved)
         found = {name: np.asarray(v) for name, v in model(golden[..., None]).items()}
         return write_bundle(

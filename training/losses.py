@@ -1,4 +1,4 @@
-"""Targets and losses of the two heads, in Keras operations for any backend."""
+"""Targets and losses of boxes and heat map, in Keras operations for any backend."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from training.networks import decode, locations
+from training.networks import STRIDES, decode, locations
 
 CENTRE = 0.6
 """Part of a box, about its centre, whose locations are positive; the rest of it is left out."""
+LEVELS = ((0.0, 0.35), (0.22, 4.0))
+"""Longest sides of the boxes that each level of the box head stands for, as parts of the input."""
 TYPICAL_POSITIVES = 20.0
 """Positive locations of a typical positive film: scales the focal loss, constant for all films."""
 
@@ -24,20 +26,40 @@ def encode(boxes: NDArray[np.floating], size: int) -> NDArray[np.float32]:
 
     Returns:
         (n, 5): state (1 positive, 0 negative, -1 left out) and the box x0, y0, x1, y1 that the
-        location stands for. Where boxes overlap, the smaller one has the location.
+        location stands for. Where boxes overlap, the smaller one has the location. A box that is
+        not for a level is left out there.
     """
-    centre = locations(size)
-    target = np.zeros((len(centre), 5), np.float32)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    for box in boxes[np.argsort(-areas, kind="stable")]:
-        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    at = locations(size)
+    centre = at[:, :2]
+    target = np.zeros((len(at), 5), np.float32)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    for k in np.argsort(-sides.prod(axis=1), kind="stable"):
+        box, half = boxes[k], sides[k] / 2
+        middle = box[:2] + half
         away = np.abs(centre - middle) / half
-        inside = (away < 1).all(axis=1)
-        core = (away < CENTRE).all(axis=1)
-        core[np.abs(centre - middle).sum(axis=1).argmin()] = True
-        target[inside & (target[:, 0] != 1), 0] = -1
-        target[core, 0] = 1
-        target[core, 1:] = box
+        target[(away < 1).all(axis=1) & (target[:, 0] != 1), 0] = -1
+        for stride, (least, most) in zip(STRIDES, LEVELS, strict=True):
+            if not least <= sides[k].max() / size < most:
+                continue
+            here = np.flatnonzero(at[:, 2] == stride)
+            core = here[(away[here] < CENTRE).all(axis=1)]
+            nearest = here[np.abs(centre[here] - middle).sum(axis=1).argmin()]
+            core = np.union1d(core, nearest)
+            target[core, 0] = 1
+            target[core, 1:] = box
+    return target
+
+
+def heat_target(boxes: NDArray[np.floating], size: int) -> NDArray[np.float32]:
+    """Make the heat map's target: the part of each cell at stride 16 that boxes cover, (h, w)."""
+    edges = np.arange(0, size + 1, STRIDES[0], dtype=np.float32)
+    target = np.zeros((len(edges) - 1,) * 2, np.float32)
+    for x0, y0, x1, y1 in boxes:
+        across, down = (
+            np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None) / STRIDES[0]
+            for low, high in ((x0, x1), (y0, y1))
+        )
+        target = np.maximum(target, down[:, None] * across[None, :])
     return target
 
 
@@ -70,6 +92,21 @@ class CellLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
 
     def get_config(self) -> dict[str, object]:
         return {"size": self.size, "alpha": self.alpha, "gamma": self.gamma}
+
+
+@keras.saving.register_keras_serializable("hilum")
+class HeatLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
+    """Binary cross-entropy of the heat map's logits, the mean over a film.
+
+    y_true is (B, h, w) as `heat_target` makes it, y_pred the logits (B, h, w).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="heat", reduction="sum_over_batch_size")
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        entropy = ops.relu(y_pred) - y_pred * y_true + ops.softplus(-ops.abs(y_pred))
+        return ops.mean(entropy, axis=(1, 2))
 
 
 def _giou(a: keras.KerasTensor, b: keras.KerasTensor) -> keras.KerasTensor:

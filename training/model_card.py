@@ -10,12 +10,16 @@ from training.fit import Recipe
 from training.tables import Film
 
 
-def model_card(manifest: Manifest, films: Sequence[Film], recipe: Recipe, folds: int) -> str:
-    """Return the card as Markdown."""
-    counts = Counter(CLASSES[film.label] for film in films)
+def model_card(
+    manifest: Manifest, films: Sequence[Film], recipe: Recipe, folds: int, epochs: int
+) -> str:
+    """Return the card as Markdown; `epochs` is how long the network was trained."""
+    own = [film for film in films if film.source == "rsna"]
+    others = len(films) - len(own)
+    counts = Counter(CLASSES[film.label] for film in own)
     mix = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in CLASSES)
     boxes = sum(len(film.boxes or ()) for film in films)
-    share = counts["lung_opacity"] / len(films)
+    share = counts["lung_opacity"] / len(own)
     point = manifest.operating_points[manifest.operating_point]
     rule = manifest.boxes
     lines = [
@@ -26,24 +30,43 @@ def model_card(manifest: Manifest, films: Sequence[Film], recipe: Recipe, folds:
         manifest.intended_use,
         "",
         "## What it is",
-        "One pass of MobileNetV2 features with two heads: the three RSNA classes, and boxes of lung"
-        f" opacity (anchor-free, stride 16). Input: {manifest.input_size} x {manifest.input_size}"
-        " pixels, 8 bit, air dark, the film's shape kept. The features up to stride 16 are"
-        " ImageNet's and were not trained.",
+        "One pass: features of a backbone at strides 16 and 32, and on them probabilities of the"
+        " three RSNA classes, boxes of lung opacity (anchor-free) and a heat map of it."
+        f" {recipe.members} heads that were trained from different seeds speak together."
+        f" Input: {manifest.input_size} x {manifest.input_size} pixels, 8 bit, air dark, the film's"
+        " shape kept, greys spread between the 0.5th and the 99.5th percentile. "
+        + (
+            "The backbone's first part is ImageNet's and was not trained."
+            if recipe.tune_epochs
+            else "The backbone is ImageNet's and was not trained."
+        ),
         "",
         "## What it was trained on",
         f"{manifest.trained_on.description}. {manifest.trained_on.films} films of"
-        f" {manifest.trained_on.patients} patients: {mix}; {boxes} boxes. Fingerprint of the films:"
-        f" `{manifest.trained_on.fingerprint}`.",
+        f" {manifest.trained_on.patients} patients. Films of the challenge: {mix}; {boxes} boxes."
+        f" Fingerprint of the films: `{manifest.trained_on.fingerprint}`.",
         "",
-        f"{recipe.variants} augmented variants of each film; {recipe.warm_epochs} epochs for the"
-        f" new heads, then {recipe.epochs} with the last blocks of the backbone.",
+        *(
+            [
+                f"The {others} other films weigh {recipe.others_weight} of one of the challenge,"
+                f" {recipe.others_share:.0%} of them are shown in an epoch, and their labels are"
+                f" believed to {recipe.others_trust:.0%}.",
+                "",
+            ]
+            if others
+            else []
+        ),
+        f"{recipe.variants} augmented variants of each film, of those without opacity"
+        f" {recipe.pasted} with an opacity of another film pasted on and {recipe.controls} with a"
+        f" patch of ordinary lung. {epochs} of {recipe.epochs + recipe.tune_epochs} epochs, chosen"
+        " by the challenge metric out of fold; the moving average of the weights is what counts.",
         "",
         "## How well it does",
-        f"Measured on the same films, each by a network that had seen no film of its patient"
-        f" ({folds} folds by NIH patient). Temperature, operating point and box rule for a fold"
-        " were chosen on the other folds. 95 % intervals by bootstrap over patients. The network"
-        " in this bundle was trained on all films and has itself been measured on none.",
+        f"Measured on the films of the challenge, each by a network that had seen no film of its"
+        f" patient ({folds} folds by NIH patient). Number of epochs, temperature, operating point"
+        " and box rule for a fold were chosen on the other folds. 95 % intervals by bootstrap over"
+        " patients. The network in this bundle was trained on all films and was itself measured"
+        " on none.",
         "",
         "| figure | value | 95 % interval | what |",
         "|---|---|---|---|",

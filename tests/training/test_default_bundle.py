@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from inference.bundle import Bundle, load_bundle
-from inference.pixels import letterbox
+from inference.pixels import network_input
 from inference.predict import Predictor, reading
 from inference.prepare import load_display
-from training import default_bundle
+from training import runs
 from training.default_bundle import make_default_bundle
 from training.fit import Recipe
 from training.phantoms import Kind, phantom, write_phantom_dicom
 from training.tables import RSNA_CLASSES
 
 SIZE = 64
-RECIPE = Recipe(variants=2, batch=8, warm_epochs=2, epochs=0)
+RECIPE = Recipe(variants=2, pasted=1, controls=0, batch=8, epochs=2, watch=1, members=1)
 KINDS: tuple[Kind, ...] = ("normal", "abnormal", "opacity")
 
 
@@ -47,7 +48,7 @@ def make(folder: Path, said: list[str]) -> Bundle:
         folder / "bundle",
         recipe=RECIPE,
         work=folder / "work",
-        size=SIZE,
+        side=SIZE,
         folds=2,
         say=said.append,
     )
@@ -58,7 +59,7 @@ def test_a_kaggle_folder_becomes_a_bundle_and_a_stopped_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kaggle_folder(tmp_path / "kaggle", 24)
-    honest = default_bundle.fit
+    honest = runs.fit
     trained: list[int] = []
 
     def stopping(*args: object, **kwargs: object) -> list[float]:
@@ -67,13 +68,19 @@ def test_a_kaggle_folder_becomes_a_bundle_and_a_stopped_run_goes_on(
         trained.append(1)
         return honest(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
 
-    monkeypatch.setattr(default_bundle, "fit", stopping)
+    monkeypatch.setattr(runs, "fit", stopping)
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, [])
     assert not (tmp_path / "bundle").exists()
 
     # One network has learnt; that learning works is shown in test_fit.
-    monkeypatch.setattr(default_bundle, "fit", lambda *_, **__: [0.0])
+    def pretended(*_: object, watch: Callable[[int], None] | None, **__: object) -> list[float]:
+        for epoch in (1, 2):
+            if watch is not None:
+                watch(epoch)
+        return [0.0]
+
+    monkeypatch.setattr(runs, "fit", pretended)
     said: list[str] = []
     bundle = make(tmp_path, said)
     assert not any(line.startswith("fold 0") for line in said)  # it was kept
@@ -83,10 +90,11 @@ def test_a_kaggle_folder_becomes_a_bundle_and_a_stopped_run_goes_on(
     assert bundle.trained_on.films == 24
     assert bundle.metrics["opacity_auc"].low <= bundle.metrics["opacity_auc"].high
     assert "24 films" in (bundle.path / "model_card.md").read_text()
+    assert any(line.startswith("epoch 2: challenge metric") for line in said)
 
     predictor = Predictor(bundle, runtime="openvino")
     _, image = load_display(tmp_path / "kaggle/stage_2_train_images/film-02.dcm", 1_000_000)
-    square, box = letterbox(image, predictor.input_size)
+    square, box = network_input(image, bundle.input_form)
     (raw,) = predictor.predict(square[None])
     film = reading(raw, box, *image.shape, bundle)
     assert film.bundle == "hilum-default 1"
