@@ -137,8 +137,12 @@ def with_interval(
 
 
 def resample(patients: Sequence[str], draws: int, seed: int) -> Iterator[NDArray[np.intp]]:
-    """Yield `draws` bootstrap samples: the indices of all films of patients drawn with return."""
-    _, which = np.unique(np.array(patients, np.str_), return_inverse=True)
+    """Yield `draws` bootstrap samples: the indices of all films of patients drawn with return.
+
+    Patients count in the order in which they first appear, so their names do not matter.
+    """
+    numbers: dict[str, int] = {}
+    which = np.array([numbers.setdefault(name, len(numbers)) for name in patients], np.intp)
     order, counts = np.argsort(which, kind="stable"), np.bincount(which)
     starts = np.cumsum(counts) - counts
     rng = np.random.default_rng(seed)
