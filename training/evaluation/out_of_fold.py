@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Suppression
+from inference.bundle import Metric, Suppression
 from inference.kept import Known, OutOfFold
 from inference.predict import softmax
 from inference.suppression import suppress
+from training import metrics
 from training.evaluation.case import Boxes, Case, Predictions, to_boxes
 from training.evaluation.choice import (
     OPERATING_POINT,
@@ -27,7 +28,7 @@ from training.evaluation.choice import (
     usual_boxes,
 )
 from training.evaluation.figures import DRAWS, Evaluation, evaluate
-from training.tables import LUNG_OPACITY
+from training.tables import LUNG_OPACITY, NORMAL
 
 if TYPE_CHECKING:
     from training import fit
@@ -177,6 +178,34 @@ def predictions_of(films: Judged, source: str = "") -> Predictions:
         for i, case in zip(here.tolist(), _cases(films.take(here), choice, constant), strict=True):
             cases[i] = dataclasses.replace(case, source=source, film=case.film or f"{i:05d}")
     return Predictions(OPERATING_POINT, tuple(cases[i] for i in sorted(cases)))
+
+
+def foreign_auc(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    patients: Sequence[str],
+    temperature: float,
+    *,
+    draws: int = DRAWS,
+) -> Metric:
+    """AUC of pneumonia against no finding on films with labels mined from reports.
+
+    Args:
+        logits: (n, 3) what networks that had not seen the films' patients gave.
+        labels: (n,) indices into `bundle.CLASSES`; films that are neither are left out.
+        patients: The films' patients.
+        temperature: What the logits are divided by, chosen on other films.
+        draws: Bootstrap samples.
+    """
+    at = np.nonzero((labels == LUNG_OPACITY) | (labels == NORMAL))[0]
+    opacity = softmax(logits[at] / np.float32(temperature))[:, LUNG_OPACITY]
+    truth = labels[at] == LUNG_OPACITY
+    return metrics.with_interval(
+        lambda i: metrics.auc(opacity[i], truth[i]),
+        [patients[k] for k in at.tolist()],
+        "NIH films: AUC, pneumonia against no finding as mined from reports (noisy)",
+        draws=draws,
+    )
 
 
 def candidates_of(
