@@ -136,6 +136,31 @@ def with_interval(
     return rounded(whole, float(low), float(high), of)
 
 
+def proportion(
+    right: NDArray[np.bool_], patients: Sequence[str], of: str, *, draws: int = 1000
+) -> Metric:
+    """Share of films that are right, with its interval over patients; NaN of no films.
+
+    Where all films are right or all wrong, no draw differs from another: the interval is then
+    Wilson's (1927) for as many films as there are patients.
+    """
+    if not len(right):
+        return Metric(value=float("nan"), low=float("nan"), high=float("nan"), of=of)
+    if right.all() or not right.any():
+        value = float(right[0])
+        return rounded(value, *wilson(value, len(set(patients))), of)
+    return with_interval(lambda i: float(right[i].mean()), patients, of, draws=draws)
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `count` films that know nothing of each other."""
+    z = 1.959963984540054
+    centre = share + z * z / (2 * count)
+    reach = z * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
+    scale = 1 + z * z / count
+    return max((centre - reach) / scale, 0.0), min((centre + reach) / scale, 1.0)
+
+
 def resample(patients: Sequence[str], draws: int, seed: int) -> Iterator[NDArray[np.intp]]:
     """Yield `draws` bootstrap samples: the indices of all films of patients drawn with return.
 

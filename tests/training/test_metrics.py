@@ -190,6 +190,19 @@ def test_the_interval_of_a_calibration_error_holds_its_value() -> None:
     assert np.mean(draws) > moved.value  # what is put right is there
 
 
+def test_a_share_of_all_films_has_an_interval_by_the_number_of_patients() -> None:
+    right = np.ones(20, bool)
+    alone = metrics.proportion(right, [str(k) for k in range(20)], "share")
+    pairs = metrics.proportion(right, [str(k // 2) for k in range(20)], "share")
+    assert (alone.value, alone.high) == (1.0, 1.0)
+    assert alone.low == pytest.approx(20 / (20 + 1.96**2), abs=1e-3)  # Wilson's, 0.839
+    assert pairs.low == pytest.approx(10 / (10 + 1.96**2), abs=1e-3)
+    none = metrics.proportion(~right, [str(k) for k in range(20)], "share")
+    assert (none.low, none.value) == (0.0, 0.0)
+    assert none.high == pytest.approx(1 - alone.low, abs=1e-4)
+    assert np.isnan(metrics.proportion(right[:0], [], "share").value)
+
+
 def test_an_interval_is_widened_to_its_value() -> None:
     found = metrics.rounded(0.1, 0.2, 0.3, "x")
     assert (found.low, found.value, found.high) == (0.1, 0.1, 0.3)

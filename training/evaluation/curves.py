@@ -119,7 +119,6 @@ def sensitivity_at(curve: Curve, rate: float) -> float:
 
 
 def _bin(probability: Floats, truth: NDArray[np.bool_]) -> Bin:
-    n, p, z = len(truth), float(truth.mean()), 1.96
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
-    return Bin(n, float(probability.mean()), p, max(centre - reach, 0.0), min(centre + reach, 1.0))
+    share = float(truth.mean())
+    low, high = metrics.wilson(share, len(truth))
+    return Bin(len(truth), float(probability.mean()), share, low, high)

@@ -59,6 +59,7 @@ class Evaluation:
     reliability: tuple[curves.Bin, ...]
 
 
+_AUC = "AUC, lung opacity against the rest"
 _KEY = (
     "opacity_auc",
     "opacity_auc_ap",
@@ -146,19 +147,22 @@ def _measure(predictions: Predictions, scores: Floats, draws: int) -> dict[str, 
     def auc(i: NDArray[np.intp]) -> float:
         return metrics.auc(opacity[i], truth[i])
 
-    def correct(i: NDArray[np.intp]) -> float:
-        return float((called == truth)[i].mean()) if len(i) else float("nan")
+    def correct(mask: Bools, of: str) -> Metric:
+        at = np.nonzero(mask)[0]
+        return metrics.proportion(
+            (called == truth)[at], [patients[k] for k in at.tolist()], of, draws=draws
+        )
 
     everyone = np.ones(len(cases), bool)
     found = {
-        "opacity_auc": over(everyone, auc, "AUC, lung opacity against the rest"),
+        "opacity_auc": over(everyone, auc, _AUC),
         "opacity_auc_delong": auc_interval(
-            opacity, truth, patients, "the same with DeLong's interval in place of the bootstrap's"
+            opacity, truth, patients, f"{_AUC}, with DeLong's interval"
         ),
         "opacity_average_precision": over(
             everyone,
             lambda i: metrics.average_precision(opacity[i], truth[i]),
-            "area under the precision-recall curve (average precision) of the same",
+            "average precision, lung opacity against the rest",
         ),
         "opacity_against_normal_auc": over(
             truth | (labels == NORMAL), auc, "AUC, lung opacity against normal films alone"
@@ -168,8 +172,8 @@ def _measure(predictions: Predictions, scores: Floats, draws: int) -> dict[str, 
             lambda i: float((guess == labels)[i].mean()),
             "accuracy over the three classes",
         ),
-        "sensitivity": over(truth, correct, "sensitivity at the operating point in use"),
-        "specificity": over(~truth, correct, "specificity at the operating point in use"),
+        "sensitivity": correct(truth, "sensitivity at the operating point in use"),
+        "specificity": correct(~truth, "specificity at the operating point in use"),
         "expected_calibration_error": over(
             everyone,
             lambda i: metrics.expected_calibration_error(opacity[i], truth[i]),
@@ -179,11 +183,13 @@ def _measure(predictions: Predictions, scores: Floats, draws: int) -> dict[str, 
         "expected_calibration_error_equal_mass": over(
             everyone,
             lambda i: metrics.expected_calibration_error(opacity[i], truth[i], equal_mass=True),
-            "the same in 10 bins of equally many films",
+            "expected calibration error in 10 bins of equally many films",
             debias=True,
         ),
         "brier": over(
-            everyone, lambda i: metrics.brier(opacity[i], truth[i]), "Brier score of the same"
+            everyone,
+            lambda i: metrics.brier(opacity[i], truth[i]),
+            "Brier score of the probability of opacity",
         ),
         "probability_minus_prevalence": over(
             everyone,
@@ -192,8 +198,8 @@ def _measure(predictions: Predictions, scores: Floats, draws: int) -> dict[str, 
         ),
     }
     if any(case.view for case in cases):
-        found["opacity_auc_ap"] = over(ap, auc, "the same, AP films alone")
-        found["opacity_auc_pa"] = over(~ap, auc, "the same, other (PA) films alone")
+        found["opacity_auc_ap"] = over(ap, auc, f"{_AUC}, AP films alone")
+        found["opacity_auc_pa"] = over(~ap, auc, f"{_AUC}, other (PA) films alone")
     if not np.isnan(scores).all():
         found["challenge_score"] = over(
             everyone,
@@ -224,7 +230,7 @@ def _froc(
             curves.sensitivity_at(whole, rate),
             float(low),
             float(high),
-            f"share of true boxes found (IoU > {curves.FROC_IOU:.2f}), {rate:g} false ones a film",
+            f"true boxes found (IoU > {curves.FROC_IOU:.2f}), at {rate:g} false boxes a film",
         )
     return measured
 
@@ -236,11 +242,7 @@ def _point(predictions: Predictions, name: str, draws: int) -> Point:
     def share(right: Bools, among: Bools, of: str) -> Metric:
         at = np.nonzero(among)[0]
         patients = [predictions.patients[k] for k in at.tolist()]
-        if not patients:
-            return Metric(value=float("nan"), low=float("nan"), high=float("nan"), of=of)
-        return metrics.with_interval(
-            lambda i: float(right[at[i]].mean()), patients, of, draws=draws
-        )
+        return metrics.proportion(right[at], patients, of, draws=draws)
 
     return Point(
         name,

@@ -67,9 +67,7 @@ def _group(
     def rate(of: NDArray[np.bool_], what: str) -> Metric:
         rows = np.nonzero(of)[0]
         right = (called == truth)[rows]
-        return metrics.with_interval(
-            lambda i: float(right[i].mean()), [patients[k] for k in rows], what, draws=draws
-        )
+        return metrics.proportion(right, [patients[k] for k in rows.tolist()], what, draws=draws)
 
     measured = {
         "opacity_auc": auc_interval(opacity, truth, patients, "AUC, lung opacity against the rest"),

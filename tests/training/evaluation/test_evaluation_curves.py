@@ -79,4 +79,4 @@ def test_reliability_has_bins_of_equally_many_films() -> None:
     assert [each.frequency for each in bins] == [0.0] * 5 + [1.0] * 5
     assert all(0 <= each.low <= each.frequency <= each.high <= 1 for each in bins)
     # Wilson's interval for 0 of 2: 0 to z^2 / (2 + z^2).
-    assert bins[0].high == pytest.approx(1.96**2 / (2 + 1.96**2))
+    assert bins[0].high == pytest.approx(1.96**2 / (2 + 1.96**2), abs=1e-4)
