@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import pytest
+
 from tests.training.evaluation.judged import films
 from training.card_page import card_page
+from training.evaluation.figures import Evaluation
 from training.evaluation.out_of_fold import out_of_fold
 
 CARD = """# tested 3
@@ -55,8 +58,13 @@ def parse(page: str) -> _Parser:
     return parser
 
 
-def test_the_page_holds_card_and_plots_and_fetches_nothing() -> None:
-    page = card_page("tested 3", CARD, out_of_fold(films(60), draws=40))
+@pytest.fixture(scope="module")
+def told() -> Evaluation:
+    return out_of_fold(films(45), draws=40)
+
+
+def test_the_page_holds_card_and_plots_and_fetches_nothing(told: Evaluation) -> None:
+    page = card_page("tested 3", CARD, told)
     found = parse(page)
     assert "<h1>tested 3</h1>" in page
     assert re.search(r"<td>opacity_auc</td>\s*<td>0\.912</td>", page)
@@ -69,6 +77,5 @@ def test_the_page_holds_card_and_plots_and_fetches_nothing() -> None:
     assert not re.search(r"#(111111|222222|333333|444444)", page)
 
 
-def test_the_same_evaluation_gives_the_same_page() -> None:
-    told = out_of_fold(films(60), draws=40)
+def test_the_same_evaluation_gives_the_same_page(told: Evaluation) -> None:
     assert card_page("a", CARD, told) == card_page("a", CARD, told)

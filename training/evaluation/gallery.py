@@ -90,5 +90,5 @@ def _shown(cases: Sequence[Case], find: Callable[[str], Prepared | None]) -> tup
 
 def _said(case: Case) -> str:
     label = CLASSES[case.label].replace("_", " ")
-    boxes = "boxes unknown" if case.truth is None else f"{len(case.truth)} true boxes"
-    return f"labelled {label}, {case.view or 'view unknown'}, {boxes}, {len(case.drawn)} drawn"
+    boxes = "boxes unknown" if case.truth is None else f"true boxes: {len(case.truth)}"
+    return f"labelled {label}, {case.view or 'view unknown'}, {boxes}, drawn: {len(case.drawn)}"

@@ -70,6 +70,6 @@ def _trained_on(films: int, by_patient: int, total: int) -> str:
     also = f", and {by_patient} more are of patients it was trained on" if by_patient else ""
     return (
         f"The bundle was trained on {films} of these {total} films{also}. The figures below are"
-        " therefore better than it will do on new films: its honest ones are out-of-fold"
-        " (`hilum evaluate --out-of-fold`)."
+        " therefore better than it will do on new films: its honest figures are the"
+        " out-of-fold ones in its model card."
     )

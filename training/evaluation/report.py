@@ -16,6 +16,7 @@ from training.evaluation.compare import Comparison
 from training.evaluation.curves import FROC_IOU
 from training.evaluation.figures import Evaluation, key_figures
 from training.evaluation.gallery import Gallery
+from training.evaluation.groups import Group
 from training.evaluation.leakage import Leakage
 from training.evaluation.table import write_predictions
 
@@ -85,13 +86,20 @@ def document(report: Report) -> dict[str, Any]:
         "challenge_score_by_iou": {f"{t:.2f}": value for t, value in told.challenge.items()},
         "froc": {f"{rate:g}": asdict(m) for rate, m in told.froc.items()},
         "reliability": [asdict(each) for each in told.reliability],
-        "groups": [{**asdict(group), "suppressed": not group.metrics} for group in told.groups],
+        "groups": [_group(group) for group in told.groups],
         "controls": {name: asdict(m) for name, m in told.controls.items()},
         "other_films": {name: asdict(m) for name, m in report.others.items()},
         "comparison": report.comparison and asdict(report.comparison),
         "differing_from_bundle": None if report.differing is None else list(report.differing),
     }
     return {name: _plain(value) for name, value in found.items()}
+
+
+def _group(group: Group) -> dict[str, Any]:
+    """A group's figures; of one that is too small not even how many films it has."""
+    if group.metrics:
+        return {**asdict(group), "suppressed": False}
+    return {"kind": group.kind, "name": group.name, "suppressed": True}
 
 
 def _plain(value: Any) -> Any:

@@ -8,12 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.bundle import Metric
 from inference.kept import read_kept, write_kept
 from tests.training.evaluation.judged import films
-from training.evaluate import measure
+from training import evaluate
 from training.evaluation import out_of_fold
 from training.evaluation.choice import Choice, Judged
 from training.evaluation.out_of_fold import judged_of, keep, outputs_of, pseudonym
+
+
+def measure(judged: Judged) -> dict[str, Metric]:
+    """Key figures with few bootstrap samples."""
+    return evaluate.measure(judged, draws=60)
 
 
 def test_no_fold_is_judged_by_what_was_chosen_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,14 +66,14 @@ def kept_of(judged: Judged, **more: object) -> out_of_fold.OutOfFold:
 
 
 def test_what_is_kept_measures_the_same_without_the_films(tmp_path: Path) -> None:
-    judged = films()
+    judged = films(45)
     kept = kept_of(
         judged,
         labels=judged.labels,
         truth=judged.truth,
         patients=judged.patients,
         views=judged.views,
-        sources=["rsna"] * 90,
+        sources=["rsna"] * 45,
     )
     trained = replace(judged, outputs=outputs_of(kept))
     write_kept(tmp_path / "kept.npz", kept)
