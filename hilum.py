@@ -369,6 +369,38 @@ def submission(
         raise typer.Exit(1)
 
 
+@app.command()
+def evaluate(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[BUNDLE] [FOLDER]",
+            help="A bundle (unnamed: the packaged one) and a folder of labelled films.",
+        ),
+    ] = None,
+    out_of_fold: Annotated[
+        bool, typer.Option("--out-of-fold", help="Judge the predictions that the bundle keeps.")
+    ] = False,
+    against: Annotated[Path | None, typer.Option(help="Another bundle to compare with.")] = None,
+    to: Annotated[Path, typer.Option("--out", help="Folder of the report.")] = Path(
+        "runs/evaluation"
+    ),
+    draws: Annotated[int, typer.Option(min=20, help="Bootstrap samples of an interval.")] = 1000,
+) -> None:
+    """Measure a bundle on labelled films: a page, JSON, and a table of all predictions."""
+    from commands.evaluate import evaluate as evaluate_bundle
+
+    evaluate_bundle(
+        paths or [],
+        _load().settings,
+        to,
+        out,
+        out_of_fold=out_of_fold,
+        against=against,
+        draws=draws,
+    )
+
+
 @app.command("train-bundle")
 def train_bundle(
     rsna: Annotated[Path, typer.Argument(help="The RSNA challenge's folder.")],

@@ -6,7 +6,7 @@ import errno
 
 from settings import SettingsError
 
-_TRAINING = {"jinja2", "matplotlib", "pyarrow", "sklearn", "tensorboard"}
+_TRAINING = {"jinja2", "markdown_it", "matplotlib", "pyarrow", "sklearn", "tensorboard"}
 
 
 def explain(error: Exception) -> str | None:

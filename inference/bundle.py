@@ -1,9 +1,10 @@
 """A model bundle: the folder that holds a network and all that is needed to run it and trust it.
 
-bundle.json    what the model is, how its outputs are read, its measured figures, file digests
-network/       one TensorFlow SavedModel
-golden.npz     an input and the output that the network must give for it
-model_card.md  the same for people
+bundle.json      what the model is, how its outputs are read, its measured figures, file digests
+network/         one TensorFlow SavedModel
+golden.npz       an input and the output that the network must give for it
+model_card.md    the same for people; model_card.html, where it is there, with plots
+out_of_fold.npz  where it is there, the predictions that the measured figures come from
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from inference.kept import OutOfFold, read_kept, write_kept
 from inference.pixels import Contrast, InputForm
 from inference.reading import Device
 
@@ -31,6 +33,8 @@ MANIFEST = "bundle.json"
 NETWORK = "network"
 GOLDEN = "golden.npz"
 MODEL_CARD = "model_card.md"
+MODEL_CARD_HTML = "model_card.html"
+OUT_OF_FOLD = "out_of_fold.npz"
 CLASSES = ("normal", "not_normal", "lung_opacity")
 
 _NAMESPACE = uuid.UUID("5f8c1f0e-6a53-4d52-9d0b-2f7d9f0f7c11")
@@ -39,6 +43,7 @@ _STRICT = ConfigDict(extra="forbid")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[float, Field(gt=0)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -52,7 +57,10 @@ class Suppression:
 
     `score` and `iou` are the least score and the greatest overlap kept, `relative_score` drops
     boxes below this part of the film's best score, `shrink` scales boxes about their centre, and
-    `times_opacity` multiplies the detector's score by the film's probability of opacity.
+    `times_opacity` multiplies the detector's score by the film's probability of opacity. From an
+    IoU of `vote` on, weaker candidates have a say in the edges of the box that suppresses them (1:
+    none). `typical` is the usual width and height in pixels of the network's input, to which sizes
+    are drawn by `typical_weight` (0: not at all).
     """
 
     score: Fraction
@@ -61,6 +69,9 @@ class Suppression:
     most: Annotated[int, Field(ge=1, le=100)]
     shrink: Annotated[float, Field(gt=0, le=2)]
     times_opacity: bool
+    vote: Fraction = 1.0
+    typical: tuple[Side, Side] = (1.0, 1.0)
+    typical_weight: Fraction = 0.0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -210,6 +221,22 @@ def load_golden(bundle: Bundle) -> Golden:
     return golden
 
 
+def load_out_of_fold(bundle: Bundle) -> OutOfFold | None:
+    """Read the out-of-fold predictions that the bundle keeps; None where it keeps none.
+
+    Raises:
+        BundleError: the file cannot be read.
+    """
+    if OUT_OF_FOLD not in bundle.files:
+        return None
+    try:
+        return read_kept(bundle.path / OUT_OF_FOLD)
+    except ValueError as error:
+        raise BundleError(
+            f"{bundle.path / OUT_OF_FOLD}: cannot be read: {error}; {_REMEDY}"
+        ) from None
+
+
 def device(bundle: Bundle) -> Device:
     """Return the algorithm as the reports name it.
 
@@ -235,7 +262,14 @@ def device(bundle: Bundle) -> Device:
 
 
 def write_bundle(
-    path: Path, manifest: Manifest, *, network: Path, golden: Golden, model_card: str
+    path: Path,
+    manifest: Manifest,
+    *,
+    network: Path,
+    golden: Golden,
+    model_card: str,
+    model_card_html: str | None = None,
+    out_of_fold: OutOfFold | None = None,
 ) -> Bundle:
     """Write a bundle folder at `path` from a SavedModel folder; replaces a bundle that is there.
 
@@ -254,6 +288,10 @@ def write_bundle(
     arrays = {f.name: getattr(golden, f.name) for f in dataclasses.fields(golden)}
     np.savez_compressed(fresh / GOLDEN, **arrays)
     (fresh / MODEL_CARD).write_text(model_card, encoding="utf-8")
+    if model_card_html is not None:
+        (fresh / MODEL_CARD_HTML).write_text(model_card_html, encoding="utf-8")
+    if out_of_fold is not None:
+        write_kept(fresh / OUT_OF_FOLD, out_of_fold)
     files = {
         file.relative_to(fresh).as_posix(): _sha256(file)
         for file in sorted(fresh.rglob("*"))

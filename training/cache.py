@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,10 +46,23 @@ def load_squares(films: Sequence[Film], form: InputForm, folder: Path) -> list[S
 
 def fingerprint(films: Sequence[Film], squares: Sequence[Square]) -> str:
     """SHA-256 over labels, boxes and pixels of the films, in order."""
+    return _fingerprint(films, (square.image for square in squares))
+
+
+def fingerprint_of(films: Sequence[Film], form: InputForm) -> str:
+    """`fingerprint` of films that are decoded here, one at a time.
+
+    Raises:
+        RefusedError: a film cannot be decoded.
+    """
+    return _fingerprint(films, (_make(film, form).image for film in films))
+
+
+def _fingerprint(films: Iterable[Film], images: Iterable[NDArray[np.uint8]]) -> str:
     digest = hashlib.sha256()
-    for film, square in zip(films, squares, strict=True):
+    for film, image in zip(films, images, strict=True):
         digest.update(repr((film.id, film.patient, film.label, film.boxes)).encode())
-        digest.update(square.image.tobytes())
+        digest.update(image.tobytes())
     return digest.hexdigest()
 
 

@@ -10,21 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import CLASSES, Bundle, Manifest, Metric, TrainedOn
+from inference.bundle import CLASSES, Bundle, Manifest, TrainedOn
 from inference.pixels import InputForm, network_input
-from inference.predict import softmax
-from training import metrics
 from training.cache import fingerprint, load_squares
-from training.evaluate import OPERATING_POINT, Judged, choose, film_scores, measure
+from training.card_page import card_page
+from training.evaluation.choice import OPERATING_POINT, Judged, choose, film_scores
+from training.evaluation.figures import key_figures
+from training.evaluation.out_of_fold import foreign_auc, keep, out_of_fold, outputs_of
 from training.export import export_bundle
-from training.fit import Recipe, Said, together
+from training.fit import Outputs, Recipe, Said, together
 from training.model_card import model_card
 from training.networks import BACKBONES, Size, build
 from training.phantoms import Kind, phantom
 from training.runs import Runs
 from training.splits import patient_folds
 from training.stem import on_cpu
-from training.tables import LUNG_OPACITY, Film, read_kaggle, read_nih
+from training.tables import Film, read_kaggle, read_nih
 
 SIDE = 512
 FOLDS = 5
@@ -103,17 +104,27 @@ def make_default_bundle(
     films_judged = Judged(
         outputs=together(next(iter(said.values())), side),
         labels=np.array([film.label for film in films], np.int32),
-        truth=[square.corners(film) for film, square in zip(films, squares, strict=True)],
+        truth=[
+            None if film.boxes is None else square.corners(film)
+            for film, square in zip(films, squares, strict=True)
+        ],
         patients=[film.patient for film in films],
         folds=fold_of,
         views=[square.view for square in squares],
         size=side,
     )
     taken, judged = stop_early(said, films_judged, own, say)
+    # What is kept is rounded, so all is chosen and measured on what is kept.
+    kept = keep([film.id for film in films], fold_of, judged.outputs, side)
+    judged = replace(judged, outputs=outputs_of(kept))
     choice = choose(judged.take(own))
-    figures = measure(judged.take(own))
+    told = out_of_fold(judged.take(own))
+    figures = key_figures(told)
     if not own.all():
-        figures["nih_pneumonia_auc"] = _nih(judged.take(~own), choice.temperature)
+        others = judged.take(~own)
+        figures["nih_pneumonia_auc"] = foreign_auc(
+            others.outputs.logits, others.labels, others.patients, choice.temperature
+        )
     for name, metric in figures.items():
         say(f"{name}: {metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})")
 
@@ -137,8 +148,16 @@ def make_default_bundle(
         metrics=figures,
     )
     card = model_card(manifest, films, recipe, folds, taken)
-    golden = _golden(seed, form)
-    return export_bundle(out, network, manifest, members=members, golden=golden, model_card=card)
+    return export_bundle(
+        out,
+        network,
+        manifest,
+        members=members,
+        golden=_golden(seed, form),
+        model_card=card,
+        model_card_html=card_page(f"{manifest.id} {manifest.version}", card, told),
+        out_of_fold=kept,
+    )
 
 
 def stop_early(
@@ -166,22 +185,14 @@ def stop_early(
         here = replace(films, outputs=outputs[epoch]).take(own)
         scores[row, own] = film_scores(here, choose(here))
         say(f"epoch {epoch}: challenge metric {np.nanmean(scores[row]):.3f}")
-    taken = replace(outputs[epochs[0]])
+    first = outputs[epochs[0]]
+    taken = Outputs(first.logits.copy(), first.boxes.copy(), first.scores.copy())
     for fold in np.unique(films.folds):
         best = epochs[int(np.nanmean(scores[:, films.folds != fold], axis=1).argmax())]
         here = films.folds == fold
         for name in ("logits", "boxes", "scores"):
             getattr(taken, name)[here] = getattr(outputs[best], name)[here]
     return epochs[int(np.nanmean(scores, axis=1).argmax())], replace(films, outputs=taken)
-
-
-def _nih(films: Judged, temperature: float) -> Metric:
-    opacity = softmax(films.outputs.logits / np.float32(temperature))[:, LUNG_OPACITY]
-    return metrics.with_interval(
-        lambda i: metrics.auc(opacity[i], films.labels[i] == LUNG_OPACITY),
-        films.patients,
-        "NIH films: AUC, pneumonia against no finding as mined from reports (noisy)",
-    )
 
 
 def _golden(seed: int, form: InputForm) -> NDArray[np.uint8]:

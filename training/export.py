@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import Bundle, Golden, Manifest, write_bundle
+from inference.kept import OutOfFold
 from inference.predict import softmax
 from training.networks import Network, whole
 
@@ -24,6 +25,8 @@ def export_bundle(
     members: Sequence[keras.Model] | None = None,
     golden: NDArray[np.uint8],
     model_card: str,
+    model_card_html: str | None = None,
+    out_of_fold: OutOfFold | None = None,
 ) -> Bundle:
     """Write `network` as a bundle at `path`; needs the TensorFlow backend.
 
@@ -46,6 +49,8 @@ def export_bundle(
                 scores=found["scores"],
             ),
             model_card=model_card,
+            model_card_html=model_card_html,
+            out_of_fold=out_of_fold,
         )
 
 

@@ -15,6 +15,8 @@ import pytest
 from inference.bundle import (
     CLASSES,
     DEFAULT_BUNDLE,
+    MODEL_CARD_HTML,
+    OUT_OF_FOLD,
     BundleError,
     Golden,
     Manifest,
@@ -24,8 +26,10 @@ from inference.bundle import (
     device,
     load_bundle,
     load_golden,
+    load_out_of_fold,
     write_bundle,
 )
+from inference.kept import Known, OutOfFold
 
 GOLDEN = Golden(
     inputs=np.zeros((1, 64, 64), np.uint8),
@@ -53,6 +57,30 @@ def manifest(**fields: Any) -> Manifest:
         "metrics": {},
     }
     return Manifest(**{**values, **fields})
+
+
+def kept() -> OutOfFold:
+    """Predictions for two films, with two candidates and none."""
+    return OutOfFold(
+        size=64,
+        films=np.array(["a" * 32, "b" * 32]),
+        folds=np.array([0, 1], np.int16),
+        logits=np.array([[0, 1, 2], [2, 1, 0]], np.float32),
+        counts=np.array([2, 0], np.int32),
+        boxes=np.array([[1, 2, 30, 40], [5, 5, 20, 20]], np.float16),
+        scores=np.array([0.9, 0.5], np.float16),
+        known=Known(
+            labels=np.array([2, 0], np.int8),
+            box_counts=np.array([1, -1], np.int16),
+            boxes=np.array([[1, 2, 30, 41]], np.float32),
+            patients=np.array(["c" * 32, "d" * 32]),
+            views=np.array(["AP", ""]),
+            sexes=np.array(["F", "M"]),
+            ages=np.array(["41-60", ""]),
+            sources=np.array(["rsna", "nih"]),
+            intensity=np.array([99.5, 120], np.float32),
+        ),
+    )
 
 
 @pytest.fixture
@@ -233,3 +261,51 @@ def test_the_device_uid_changes_with_model_and_configuration_alone(
     assert len({first.uid, *(device(other).uid for other in others)}) == len(others) + 1
     reworded = dataclasses.replace(bundle, intended_use="Other words.")
     assert device(reworded).uid == first.uid
+
+
+def test_out_of_fold_predictions_and_the_page_are_kept_and_listed(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "full"
+    write_bundle(
+        path,
+        manifest(),
+        network=folder / "network",
+        golden=GOLDEN,
+        model_card="# card\n",
+        model_card_html="<!doctype html><p>card</p>",
+        out_of_fold=kept(),
+    )
+    bundle = load_bundle(path)
+    assert {MODEL_CARD_HTML, OUT_OF_FOLD} <= set(bundle.files)
+    assert (path / MODEL_CARD_HTML).read_text() == "<!doctype html><p>card</p>"
+    found, wanted = load_out_of_fold(bundle), kept()
+    assert found is not None
+    assert found.known is not None
+    assert wanted.known is not None
+    assert found.size == 64
+    for a, b in ((found, wanted), (found.known, wanted.known)):
+        for each in dataclasses.fields(a):
+            if each.name not in ("known", "size"):
+                assert np.array_equal(getattr(a, each.name), getattr(b, each.name)), each.name
+
+
+def test_a_bundle_without_out_of_fold_predictions_says_so_by_none(folder: Path) -> None:
+    assert load_out_of_fold(load_bundle(folder)) is None
+
+
+def test_out_of_fold_predictions_that_do_not_fit_together_are_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    wrong = dataclasses.replace(kept(), scores=np.array([0.5], np.float16))
+    path = tmp_path / "wrong"
+    write_bundle(
+        path,
+        manifest(),
+        network=folder / "network",
+        golden=GOLDEN,
+        model_card="",
+        out_of_fold=wrong,
+    )
+    with pytest.raises(BundleError, match=r"out_of_fold\.npz: cannot be read: .* fit together"):
+        load_out_of_fold(load_bundle(path))

@@ -136,6 +136,78 @@ def test_calibration_error_and_brier_by_hand() -> None:
     assert metrics.brier(probability, truth) == pytest.approx((0.05**2 + 0.95**2 + 2 * 0.05**2) / 5)
 
 
+def test_equal_mass_bins_hold_equally_many_films() -> None:
+    probability = np.array([0.1, 0.2, 0.3, 0.4])
+    truth = np.array([False, False, True, True])
+    # Two bins of two films: .15 against 0, .35 against 1.
+    assert metrics.expected_calibration_error(
+        probability, truth, bins=2, equal_mass=True
+    ) == pytest.approx((0.15 + 0.65) / 2)
+
+
+def test_average_precision_by_hand_with_a_tie() -> None:
+    scores = np.array([0.9, 0.8, 0.8, 0.7])
+    truth = np.array([True, False, True, False])
+    # Steps: recall 1/2 at precision 1, then recall 1 at precision 2/3.
+    assert metrics.average_precision(scores, truth) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert np.isnan(metrics.average_precision(scores, np.zeros(4, bool)))
+
+
+def test_auc_by_ranks_is_auc_by_pairs() -> None:
+    rng = np.random.default_rng(1)
+    scores, truth = rng.integers(0, 8, 60) / 8, rng.random(60) < 0.4
+    pairs = scores[truth][:, None] - scores[~truth][None]
+    assert metrics.auc(scores, truth) == pytest.approx(((pairs > 0) + (pairs == 0) / 2).mean())
+
+
+def test_the_table_of_the_challenge_is_one_column_a_threshold() -> None:
+    half = boxes((0, 0, 100, 52))
+    table = metrics.challenge_table([(half, np.array([0.5]))], [TRUE])
+    assert table.tolist() == [[1, 1, 1, 0, 0, 0, 0, 0]]
+
+
+def test_hits_are_told_in_the_order_the_boxes_came() -> None:
+    found = boxes((500, 500, 600, 600), (0, 0, 100, 90), (0, 0, 100, 100))
+    hit = metrics.hits(found, np.array([0.2, 0.5, 0.9]), TRUE, 0.4)
+    assert hit.tolist() == [False, False, True]  # the surest takes the one true box
+
+
+def test_the_interval_of_a_calibration_error_holds_its_value() -> None:
+    # Well calibrated and few films: each draw is noisier than the films themselves.
+    rng = np.random.default_rng(0)
+    probability = rng.uniform(size=60)
+    truth = rng.uniform(size=60) < probability
+    patients = [str(k) for k in range(60)]
+
+    def error(i: np.ndarray) -> float:
+        return metrics.expected_calibration_error(probability[i], truth[i])
+
+    plain = metrics.with_interval(error, patients, "ECE", draws=200)
+    moved = metrics.with_interval(error, patients, "ECE", draws=200, debias=True)
+    assert moved.low < moved.value < moved.high
+    assert moved.high < plain.high
+    draws = [error(i) for i in metrics.resample(patients, 200, 0)]
+    assert np.mean(draws) > moved.value  # what is put right is there
+
+
+def test_a_share_of_all_films_has_an_interval_by_the_number_of_patients() -> None:
+    right = np.ones(20, bool)
+    alone = metrics.proportion(right, [str(k) for k in range(20)], "share")
+    pairs = metrics.proportion(right, [str(k // 2) for k in range(20)], "share")
+    assert (alone.value, alone.high) == (1.0, 1.0)
+    assert alone.low == pytest.approx(20 / (20 + 1.96**2), abs=1e-3)  # Wilson's, 0.839
+    assert pairs.low == pytest.approx(10 / (10 + 1.96**2), abs=1e-3)
+    none = metrics.proportion(~right, [str(k) for k in range(20)], "share")
+    assert (none.low, none.value) == (0.0, 0.0)
+    assert none.high == pytest.approx(1 - alone.low, abs=1e-4)
+    assert np.isnan(metrics.proportion(right[:0], [], "share").value)
+
+
+def test_an_interval_is_widened_to_its_value() -> None:
+    found = metrics.rounded(0.1, 0.2, 0.3, "x")
+    assert (found.low, found.value, found.high) == (0.1, 0.1, 0.3)
+
+
 def test_intervals_draw_patients_not_films() -> None:
     # One patient with 50 films of value 1, one with a single 0: drawing films would give a narrow
     # interval near 0.98, drawing patients must reach both ends.
