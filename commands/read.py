@@ -15,7 +15,7 @@ from rich.console import Console
 
 from commands.send import files_below
 from inference import elements
-from inference.bundle import load_bundle
+from inference.bundle import for_site, load_bundle
 from inference.decode import read_header
 from inference.isolation import ChildFailedError, IsolatedPool
 from inference.predict import Predictor, reading
@@ -30,7 +30,7 @@ def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
     Raises:
         BundleError: the model cannot be used.
     """
-    bundle = load_bundle(settings.worker.bundle)
+    bundle = for_site(load_bundle(settings.worker.bundle), settings.worker.prevalence)
     predictor = Predictor(bundle, runtime=settings.worker.runtime, threads=settings.worker.threads)
     limits = Limits(settings.worker.max_pixels, settings.eligibility)
     name = f"{bundle.id} {bundle.version}"

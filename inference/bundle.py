@@ -24,6 +24,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from inference.pixels import Contrast, InputForm
+from inference.prevalence import PriorShift
 from inference.reading import Device
 
 DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
@@ -39,6 +40,7 @@ _STRICT = ConfigDict(extra="forbid")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Prevalence = Annotated[float, Field(gt=0, lt=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -99,8 +101,9 @@ class Manifest:
     `id` is the model's name. `input_size` is the side of the square input in pixels and `contrast`
     how its greys are made (see `inference.pixels.InputForm`). `temperature`
     divides the logits before softmax (Guo et al. 2017). `operating_point` names the entry of
-    `operating_points` whose threshold decides findings. `files` maps every file of the bundle, by
-    its path with forward slashes, to its SHA-256.
+    `operating_points` whose threshold decides findings. `prevalence` is the share of lung opacity
+    among the films that the probabilities are calibrated on; None where that is not known. `files`
+    maps every file of the bundle, by its path with forward slashes, to its SHA-256.
     """
 
     format: Literal[1]
@@ -118,14 +121,27 @@ class Manifest:
     boxes: Suppression
     trained_on: TrainedOn
     metrics: Mapping[str, Metric]
+    prevalence: Prevalence | None = None
     files: Mapping[str, Digest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Bundle(Manifest):
-    """A verified bundle and the folder that it lies in."""
+    """A verified bundle, the folder that it lies in, and the prevalence that it reads for.
+
+    `site_prevalence` is the share of lung opacity among the films of the site, to which the
+    probabilities are adjusted; None: they stay as calibrated.
+    """
 
     path: Path
+    site_prevalence: Prevalence | None = None
+
+    @property
+    def prior_shift(self) -> PriorShift | None:
+        """How probabilities are adjusted to the site's prevalence; None where they are not."""
+        if self.prevalence is None or self.site_prevalence is None:
+            return None
+        return PriorShift(self.prevalence, self.site_prevalence)
 
     @property
     def threshold(self) -> float:
@@ -189,6 +205,20 @@ def load_bundle(path: Path | None = None) -> Bundle:
     return bundle
 
 
+def for_site(bundle: Bundle, prevalence: float | None) -> Bundle:
+    """Return the bundle as it reads at a site with this prevalence of opacity; None: as it is.
+
+    Raises:
+        BundleError: the bundle does not say at which prevalence it is calibrated.
+    """
+    if prevalence is not None and bundle.prevalence is None:
+        raise BundleError(
+            f"worker.prevalence: {bundle.label} does not say at which prevalence it is calibrated,"
+            " so it cannot be adjusted; unset the key or name another folder in worker.bundle"
+        )
+    return dataclasses.replace(bundle, site_prevalence=prevalence)
+
+
 def load_golden(bundle: Bundle) -> Golden:
     """Read the bundle's golden input and output.
 
@@ -215,13 +245,15 @@ def device(bundle: Bundle) -> Device:
 
     The UID is "2.25." and a UUIDv5 (PS3.5 B.2) of name, version, weights digest and configuration.
     """
-    configuration = {
+    configuration: dict[str, Any] = {
         "input_size": bundle.input_size,
         "contrast": bundle.contrast,
         "temperature": bundle.temperature,
         "threshold": bundle.threshold,
         "boxes": dataclasses.asdict(bundle.boxes),
     }
+    if bundle.site_prevalence is not None:
+        configuration["prevalence"] = bundle.site_prevalence
     identity = [bundle.id, bundle.version, bundle.weights_digest, configuration]
     name = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return Device(
@@ -231,6 +263,7 @@ def device(bundle: Bundle) -> Device:
         manufacturer=bundle.manufacturer,
         uid=f"2.25.{uuid.uuid5(_NAMESPACE, name).int}",
         evaluation_only=bundle.evaluation_only,
+        prevalence=bundle.site_prevalence,
     )
 
 

@@ -109,6 +109,9 @@ class Predictor:
 def reading(raw: Raw, letterbox: Letterbox, rows: int, columns: int, bundle: Bundle) -> Reading:
     """Turn the network's output for one image into a Reading at the bundle's operating point.
 
+    Finding and boxes are those of the calibrated probabilities. Where the bundle is set to a site's
+    prevalence, probabilities and threshold are then adjusted to it, and keep their order.
+
     Args:
         raw: The output.
         letterbox: How the image was brought to the network's input.
@@ -130,6 +133,12 @@ def reading(raw: Raw, letterbox: Letterbox, rows: int, columns: int, bundle: Bun
             box = _on_image(letterbox, corner, score, rows, columns)
             if box is not None:
                 boxes.append(box)
+    threshold = bundle.threshold
+    if (shift := bundle.prior_shift) is not None:
+        adjusted = shift(opacity)
+        others = (1 - adjusted) / max(normal + not_normal, np.finfo(float).tiny)
+        normal, not_normal, opacity = normal * others, not_normal * others, adjusted
+        threshold = shift(threshold)
     return Reading(
         rows=rows,
         columns=columns,
@@ -137,7 +146,7 @@ def reading(raw: Raw, letterbox: Letterbox, rows: int, columns: int, bundle: Bun
         pneumonia=opacity,
         boxes=tuple(boxes),
         finding=finding,
-        threshold=bundle.threshold,
+        threshold=threshold,
         bundle=bundle.label,
     )
 

@@ -48,7 +48,8 @@ class Reading:
     """What the model says of one image.
 
     `rows` and `columns` are the stored image's size in pixels, `pneumonia` the calibrated
-    probability of pneumonia (0 to 1), `boxes` the opacities by falling score (none unless
+    probability of pneumonia (0 to 1), adjusted like all probabilities and the threshold where the
+    site's prevalence is set, `boxes` the opacities by falling score (none unless
     `finding` is OPACITY), `threshold` the operating point that `finding` was decided at and
     `bundle` the name and version of the model, as in "hilum-default 1".
     """
@@ -113,7 +114,8 @@ class Device:
 
     `uid` is derived from name, version, weights digest and configuration, so that a changed model
     is a different device. `evaluation_only` puts "for evaluation, not for clinical use" into every
-    report.
+    report. `prevalence` is the site's, 0 to 1, that the probabilities are adjusted to; None: they
+    are not adjusted.
     """
 
     name: str
@@ -122,3 +124,4 @@ class Device:
     manufacturer: str
     uid: str
     evaluation_only: bool
+    prevalence: float | None = None
