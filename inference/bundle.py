@@ -33,6 +33,8 @@ NETWORK = "network"
 GOLDEN = "golden.npz"
 MODEL_CARD = "model_card.md"
 CLASSES = ("normal", "not_normal", "lung_opacity")
+KINDS = ("frontal", "lateral", "not_chest", "rotated", "inverted")
+"""What a picture can be: the first is read; turned by quarters or upside down is "rotated"."""
 
 _NAMESPACE = uuid.UUID("5f8c1f0e-6a53-4d52-9d0b-2f7d9f0f7c11")
 _REMEDY = "make the bundle again with `hilum train` or name another folder in worker.bundle"
@@ -85,6 +87,32 @@ class Metric:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class FilmKinds:
+    """How the network's `kinds` decide whether a film is read (see `inference.film_kind`).
+
+    A film is refused if the probability that it is no upright frontal chest reaches `threshold`,
+    or, where its header contradicts what is seen, `contradicted_threshold`, which is no lower.
+    `figures` say how many films are refused, rightly and wrongly.
+    """
+
+    classes: tuple[
+        Literal["frontal"],
+        Literal["lateral"],
+        Literal["not_chest"],
+        Literal["rotated"],
+        Literal["inverted"],
+    ]
+    threshold: Fraction
+    contradicted_threshold: Fraction
+    figures: Mapping[str, Metric]
+
+    def __post_init__(self) -> None:
+        """Refuse a header that lowers the bar."""
+        if self.contradicted_threshold < self.threshold:
+            raise ValueError("contradicted_threshold is lower than threshold")
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TrainedOn:
     """The data behind the weights; `fingerprint` is a digest over the films used, in order."""
 
@@ -102,8 +130,9 @@ class Manifest:
     how its greys are made (see `inference.pixels.InputForm`). `temperature`
     divides the logits before softmax (Guo et al. 2017). `operating_point` names the entry of
     `operating_points` whose threshold decides findings. `prevalence` is the share of lung opacity
-    among the films that the probabilities are calibrated on; None where that is not known. `files`
-    maps every file of the bundle, by its path with forward slashes, to its SHA-256.
+    among the films that the probabilities are calibrated on; None where that is not known.
+    `film_kinds` is None for a network that does not tell them. `files` maps every file of the
+    bundle, by its path with forward slashes, to its SHA-256.
     """
 
     format: Literal[1]
@@ -122,6 +151,7 @@ class Manifest:
     trained_on: TrainedOn
     metrics: Mapping[str, Metric]
     prevalence: Prevalence | None = None
+    film_kinds: FilmKinds | None = None
     files: Mapping[str, Digest] = field(default_factory=dict)
 
 
@@ -175,13 +205,15 @@ class Golden:
     """An input and what the network gave for it when it was exported.
 
     `inputs` is (n, size, size) uint8, `probabilities` (n, 3) before calibration, `boxes`
-    (n, m, 4) and `scores` (n, m) as `inference.predict.Raw` has them; float32.
+    (n, m, 4) and `scores` (n, m) as `inference.predict.Raw` has them, `kinds` (n, 5) the
+    probabilities of KINDS, None where the network does not tell them; float32.
     """
 
     inputs: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
+    kinds: NDArray[np.float32] | None = None
 
 
 def load_bundle(path: Path | None = None) -> Bundle:
@@ -228,6 +260,8 @@ def load_golden(bundle: Bundle) -> Golden:
     try:
         with np.load(bundle.path / GOLDEN, allow_pickle=False) as file:
             arrays = [file[name] for name in ("inputs", "probabilities", "boxes", "scores")]
+            if bundle.film_kinds is not None:
+                arrays.append(file["kinds"])
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"{bundle.path / GOLDEN}: cannot be read: {error}; {_REMEDY}") from None
     golden = Golden(arrays[0].astype(np.uint8), *(a.astype(np.float32) for a in arrays[1:]))
@@ -254,6 +288,9 @@ def device(bundle: Bundle) -> Device:
     }
     if bundle.site_prevalence is not None:
         configuration["prevalence"] = bundle.site_prevalence
+    if bundle.film_kinds is not None:
+        kinds = bundle.film_kinds
+        configuration["film_kinds"] = [kinds.threshold, kinds.contradicted_threshold]
     identity = [bundle.id, bundle.version, bundle.weights_digest, configuration]
     name = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return Device(
@@ -285,7 +322,8 @@ def write_bundle(
     fresh.mkdir(parents=True)
     shutil.copytree(network, fresh / NETWORK)
     arrays = {f.name: getattr(golden, f.name) for f in dataclasses.fields(golden)}
-    np.savez_compressed(fresh / GOLDEN, **arrays)
+    known = {name: array for name, array in arrays.items() if array is not None}
+    np.savez_compressed(fresh / GOLDEN, **known)
     (fresh / MODEL_CARD).write_text(model_card, encoding="utf-8")
     files = {
         file.relative_to(fresh).as_posix(): _sha256(file)

@@ -76,12 +76,14 @@ class RefusalCode(StrEnum):
     MODALITY = "modality"
     BODY_PART = "body_part"
     VIEW = "view"
-    """A lateral or other non-frontal view."""
+    """A lateral or other non-frontal view, or a frontal one that is not upright."""
     AGE = "age"
     """Younger than the configured limit."""
     FRAMES = "frames"
     """More than one frame."""
     NOT_A_CHEST = "not_a_chest"
+    INVERTED = "inverted"
+    """Air is shown bright and bone dark."""
     ALTERED_DUPLICATE = "altered_duplicate"
 
 
