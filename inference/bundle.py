@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ NETWORK = "network"
 GOLDEN = "golden.npz"
 MODEL_CARD = "model_card.md"
 CLASSES = ("normal", "not_normal", "lung_opacity")
-KINDS = ("frontal", "lateral", "not_chest", "rotated", "inverted")
+KINDS: Final = ("frontal", "lateral", "not_chest", "rotated", "inverted")
 """What a picture can be: the first is read; turned by quarters or upside down is "rotated"."""
 
 _NAMESPACE = uuid.UUID("5f8c1f0e-6a53-4d52-9d0b-2f7d9f0f7c11")
