@@ -191,8 +191,8 @@ def _toned(picture: Picture, rng: np.random.Generator) -> Picture:
     low, high = rng.uniform(-0.15, 0.12), rng.uniform(0.85, 1.3)
     grey = np.clip((grey - low) / (high - low), 0, 1)
     toned = cv2.LUT(picture, (grey * 255).astype(np.uint8))
-    bars = picture.max(axis=0) == 0
-    toned[:, bars] = 0
+    toned[:, picture.max(axis=0) == 0] = 0
+    toned[picture.max(axis=1) == 0] = 0
     return np.asarray(toned, np.uint8)
 
 
