@@ -176,6 +176,13 @@ class Worker(_Section):
     max_pixels: int = Field(
         100_000_000, ge=1024, description="Largest image read, in pixels (rows x columns)."
     )
+    prevalence: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of lung opacity (0 to 1) among the films of this site, to which"
+        " probabilities are adjusted; unset: they stay as the bundle is calibrated.",
+    )
     lease_seconds: float = Field(
         30, gt=1, description="A task whose worker is silent for this long is given to another."
     )

@@ -17,7 +17,7 @@ from commands.send import echo
 from db import history, migrations
 from db.files import FileStore
 from db.session import Database, journal_mode
-from inference.bundle import BundleError, load_bundle
+from inference.bundle import BundleError, for_site, load_bundle
 from inference.predict import Predictor
 from scp_service.store_scu import Peer
 from settings import Loaded, Settings, mask_url
@@ -182,7 +182,7 @@ def _gpu() -> Check:
 
 def _bundle(settings: Settings) -> Iterator[Check]:
     try:
-        bundle = load_bundle(settings.worker.bundle)
+        bundle = for_site(load_bundle(settings.worker.bundle), settings.worker.prevalence)
         predictor = Predictor(
             bundle, runtime=settings.worker.runtime, threads=settings.worker.threads
         )

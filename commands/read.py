@@ -15,10 +15,11 @@ from rich.console import Console
 
 from commands.send import files_below
 from inference import elements
-from inference.bundle import load_bundle
+from inference.bundle import for_site, load_bundle
 from inference.decode import read_header
 from inference.isolation import ChildFailedError, IsolatedPool
-from inference.predict import Predictor, reading
+from inference.outcome import outcome
+from inference.predict import Predictor
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import Reading, Refusal, RefusalCode, RefusedError
 from settings import Settings
@@ -30,7 +31,7 @@ def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
     Raises:
         BundleError: the model cannot be used.
     """
-    bundle = load_bundle(settings.worker.bundle)
+    bundle = for_site(load_bundle(settings.worker.bundle), settings.worker.prevalence)
     predictor = Predictor(bundle, runtime=settings.worker.runtime, threads=settings.worker.threads)
     limits = Limits(settings.worker.max_pixels, settings.eligibility)
     name = f"{bundle.id} {bundle.version}"
@@ -43,7 +44,7 @@ def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
             futures = [
                 pool.submit(prepare, path, predictor.bundle.input_form, limits) for path in group
             ]
-            films = [_outcome(future) for future in futures]
+            films = [_prepared(future) for future in futures]
             ready = [film for film in films if isinstance(film, Prepared)]
             raws = iter(
                 predictor.predict(np.stack([film.input for film in ready])) if ready else []
@@ -51,8 +52,11 @@ def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
             for path, film in zip(group, films, strict=True):
                 if isinstance(film, Refusal):
                     yield _refused(path, _uid(pool.submit(instance_uid, path)), film, name)
+                    continue
+                said = outcome(next(raws), film, bundle)
+                if isinstance(said, Refusal):
+                    yield _refused(path, film.sop_instance_uid, said, name)
                 else:
-                    said = reading(next(raws), film.letterbox, film.rows, film.columns, bundle)
                     yield _read(path, film.sop_instance_uid, said)
 
 
@@ -88,7 +92,7 @@ def _uid(future: Future[str | None]) -> str | None:
         return None
 
 
-def _outcome(future: Future[Prepared | Refusal]) -> Prepared | Refusal:
+def _prepared(future: Future[Prepared | Refusal]) -> Prepared | Refusal:
     try:
         return future.result()
     except ChildFailedError as error:

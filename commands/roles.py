@@ -58,12 +58,12 @@ def listen(settings: Settings) -> None:
 def work(settings: Settings) -> None:
     """Read and report until told to stop."""
     stop = _begin("work", settings)
-    from inference.bundle import load_bundle
+    from inference.bundle import for_site, load_bundle
     from inference.predict import Predictor
     from inference.worker import Worker
 
     predictor = Predictor(
-        load_bundle(settings.worker.bundle),
+        for_site(load_bundle(settings.worker.bundle), settings.worker.prevalence),
         runtime=settings.worker.runtime,
         threads=settings.worker.threads,
     )
@@ -95,10 +95,10 @@ def schedule(settings: Settings) -> None:
 
 def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     """Run every role as a child process until told to stop."""
-    from inference.bundle import load_bundle
+    from inference.bundle import for_site, load_bundle
 
     stop = _begin("serve", settings)
-    load_bundle(settings.worker.bundle)
+    for_site(load_bundle(settings.worker.bundle), settings.worker.prevalence)
     with opened(settings):
         pass  # so that a database or folder that cannot be used stops the start, with one message
     supervise(ROLES, environment, stop)

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from pydantic.dataclasses import dataclass
 
 from inference.kept import OutOfFold, read_kept, write_kept
 from inference.pixels import Contrast, InputForm
+from inference.prevalence import PriorShift
 from inference.reading import Device
 
 DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
@@ -36,6 +37,8 @@ MODEL_CARD = "model_card.md"
 MODEL_CARD_HTML = "model_card.html"
 OUT_OF_FOLD = "out_of_fold.npz"
 CLASSES = ("normal", "not_normal", "lung_opacity")
+KINDS: Final = ("frontal", "lateral", "not_chest", "rotated", "inverted")
+"""What a picture can be: the first is read; turned by quarters or upside down is "rotated"."""
 
 _NAMESPACE = uuid.UUID("5f8c1f0e-6a53-4d52-9d0b-2f7d9f0f7c11")
 _REMEDY = "make the bundle again with `hilum train` or name another folder in worker.bundle"
@@ -44,6 +47,7 @@ _STRICT = ConfigDict(extra="forbid")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[float, Field(gt=0)]
+Prevalence = Annotated[float, Field(gt=0, lt=1)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -94,6 +98,32 @@ class Metric:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class FilmKinds:
+    """How the network's `kinds` decide whether a film is read (see `inference.film_kind`).
+
+    A film is refused if the probability that it is no upright frontal chest reaches `threshold`,
+    or, where its header contradicts what is seen, `contradicted_threshold`, which is no lower.
+    `figures` say how many films are refused, rightly and wrongly.
+    """
+
+    classes: tuple[
+        Literal["frontal"],
+        Literal["lateral"],
+        Literal["not_chest"],
+        Literal["rotated"],
+        Literal["inverted"],
+    ]
+    threshold: Fraction
+    contradicted_threshold: Fraction
+    figures: Mapping[str, Metric]
+
+    def __post_init__(self) -> None:
+        """Refuse a header that lowers the bar."""
+        if self.contradicted_threshold < self.threshold:
+            raise ValueError("contradicted_threshold is lower than threshold")
+
+
+@dataclass(frozen=True, config=_STRICT)
 class TrainedOn:
     """The data behind the weights; `fingerprint` is a digest over the films used, in order."""
 
@@ -110,8 +140,10 @@ class Manifest:
     `id` is the model's name. `input_size` is the side of the square input in pixels and `contrast`
     how its greys are made (see `inference.pixels.InputForm`). `temperature`
     divides the logits before softmax (Guo et al. 2017). `operating_point` names the entry of
-    `operating_points` whose threshold decides findings. `files` maps every file of the bundle, by
-    its path with forward slashes, to its SHA-256.
+    `operating_points` whose threshold decides findings. `prevalence` is the share of lung opacity
+    among the films that the probabilities are calibrated on; None where that is not known.
+    `film_kinds` is None for a network that does not tell them. `files` maps every file of the
+    bundle, by its path with forward slashes, to its SHA-256.
     """
 
     format: Literal[1]
@@ -129,14 +161,28 @@ class Manifest:
     boxes: Suppression
     trained_on: TrainedOn
     metrics: Mapping[str, Metric]
+    prevalence: Prevalence | None = None
+    film_kinds: FilmKinds | None = None
     files: Mapping[str, Digest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Bundle(Manifest):
-    """A verified bundle and the folder that it lies in."""
+    """A verified bundle, the folder that it lies in, and the prevalence that it reads for.
+
+    `site_prevalence` is the share of lung opacity among the films of the site, to which the
+    probabilities are adjusted; None: they stay as calibrated.
+    """
 
     path: Path
+    site_prevalence: Prevalence | None = None
+
+    @property
+    def prior_shift(self) -> PriorShift | None:
+        """How probabilities are adjusted to the site's prevalence; None where they are not."""
+        if self.prevalence is None or self.site_prevalence is None:
+            return None
+        return PriorShift(self.prevalence, self.site_prevalence)
 
     @property
     def threshold(self) -> float:
@@ -170,13 +216,15 @@ class Golden:
     """An input and what the network gave for it when it was exported.
 
     `inputs` is (n, size, size) uint8, `probabilities` (n, 3) before calibration, `boxes`
-    (n, m, 4) and `scores` (n, m) as `inference.predict.Raw` has them; float32.
+    (n, m, 4) and `scores` (n, m) as `inference.predict.Raw` has them, `kinds` (n, 5) the
+    probabilities of KINDS, None where the network does not tell them; float32.
     """
 
     inputs: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
+    kinds: NDArray[np.float32] | None = None
 
 
 def load_bundle(path: Path | None = None) -> Bundle:
@@ -200,6 +248,20 @@ def load_bundle(path: Path | None = None) -> Bundle:
     return bundle
 
 
+def for_site(bundle: Bundle, prevalence: float | None) -> Bundle:
+    """Return the bundle as it reads at a site with this prevalence of opacity; None: as it is.
+
+    Raises:
+        BundleError: the bundle does not say at which prevalence it is calibrated.
+    """
+    if prevalence is not None and bundle.prevalence is None:
+        raise BundleError(
+            f"worker.prevalence: {bundle.label} does not say at which prevalence it is calibrated,"
+            " so it cannot be adjusted; unset the key or name another folder in worker.bundle"
+        )
+    return dataclasses.replace(bundle, site_prevalence=prevalence)
+
+
 def load_golden(bundle: Bundle) -> Golden:
     """Read the bundle's golden input and output.
 
@@ -209,6 +271,8 @@ def load_golden(bundle: Bundle) -> Golden:
     try:
         with np.load(bundle.path / GOLDEN, allow_pickle=False) as file:
             arrays = [file[name] for name in ("inputs", "probabilities", "boxes", "scores")]
+            if bundle.film_kinds is not None:
+                arrays.append(file["kinds"])
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"{bundle.path / GOLDEN}: cannot be read: {error}; {_REMEDY}") from None
     golden = Golden(arrays[0].astype(np.uint8), *(a.astype(np.float32) for a in arrays[1:]))
@@ -242,13 +306,18 @@ def device(bundle: Bundle) -> Device:
 
     The UID is "2.25." and a UUIDv5 (PS3.5 B.2) of name, version, weights digest and configuration.
     """
-    configuration = {
+    configuration: dict[str, Any] = {
         "input_size": bundle.input_size,
         "contrast": bundle.contrast,
         "temperature": bundle.temperature,
         "threshold": bundle.threshold,
         "boxes": dataclasses.asdict(bundle.boxes),
     }
+    if bundle.site_prevalence is not None:
+        configuration["prevalence"] = bundle.site_prevalence
+    if bundle.film_kinds is not None:
+        kinds = bundle.film_kinds
+        configuration["film_kinds"] = [kinds.threshold, kinds.contradicted_threshold]
     identity = [bundle.id, bundle.version, bundle.weights_digest, configuration]
     name = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return Device(
@@ -258,6 +327,7 @@ def device(bundle: Bundle) -> Device:
         manufacturer=bundle.manufacturer,
         uid=f"2.25.{uuid.uuid5(_NAMESPACE, name).int}",
         evaluation_only=bundle.evaluation_only,
+        prevalence=bundle.site_prevalence,
     )
 
 
@@ -286,7 +356,8 @@ def write_bundle(
     fresh.mkdir(parents=True)
     shutil.copytree(network, fresh / NETWORK)
     arrays = {f.name: getattr(golden, f.name) for f in dataclasses.fields(golden)}
-    np.savez_compressed(fresh / GOLDEN, **arrays)
+    known = {name: array for name, array in arrays.items() if array is not None}
+    np.savez_compressed(fresh / GOLDEN, **known)
     (fresh / MODEL_CARD).write_text(model_card, encoding="utf-8")
     if model_card_html is not None:
         (fresh / MODEL_CARD_HTML).write_text(model_card_html, encoding="utf-8")

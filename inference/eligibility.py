@@ -7,6 +7,7 @@ what a header leaves open is not held against a film.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date
 
 import cv2
@@ -72,6 +73,25 @@ _GENERAL_DESCRIPTIONS = (
 _HUMAN_CODES = {"L-85B00", "337915000", "447612001"}
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a header states of its film: a chest, a frontal view, an upright picture."""
+
+    chest: bool
+    frontal: bool
+    upright: bool
+
+
+def stated(header: Dataset) -> Stated:
+    """Return what the header of a film that may be read states; silence states nothing."""
+    rows, columns = _orientation(header) or ("", "")
+    return Stated(
+        chest=_named_part(header) is Part.CHEST,
+        frontal=View.FRONTAL in _named_views(header),
+        upright=rows in ("L", "R") and columns == "F",
+    )
+
+
 def check_header(header: Dataset, limits: Eligibility) -> Refusal | None:
     """Decide by tags alone whether a film is read; None if nothing speaks against it."""
     return (
@@ -135,25 +155,25 @@ def _check_modality(header: Dataset, limits: Eligibility) -> Refusal | None:
 
 
 def _check_body_part(header: Dataset) -> Refusal | None:
-    descriptions = [
-        part_of(elements.text(header, keyword))
-        for keyword in _PARTICULAR_DESCRIPTIONS + _GENERAL_DESCRIPTIONS
-    ]
-    if Part.ANIMAL in descriptions or _is_animal(header):
+    if Part.ANIMAL in _described_parts(header) or _is_animal(header):
         return Refusal(RefusalCode.BODY_PART, "The film is of an animal.")
-    refusal = Refusal(RefusalCode.BODY_PART, "The film's header says that it is not of the chest.")
-    for region in elements.items(header, "AnatomicRegionSequence"):
-        coded = _coded_part(region)
-        if coded is not None:
-            return None if coded is Part.CHEST else refusal
-    body_part = elements.text(header, "BodyPartExamined")
-    named = part_of(body_part)
-    if named is not None:
-        return None if named is Part.CHEST else refusal
-    described = next((part for part in descriptions if part is not None), None)
-    if described is not None:
-        return None if described is Part.CHEST else refusal
-    return None if body_part.upper() in _SILENT_BODY_PARTS else refusal
+    part = _named_part(header)
+    silent = elements.text(header, "BodyPartExamined").upper() in _SILENT_BODY_PARTS
+    if part is Part.CHEST or (part is None and silent):
+        return None
+    return Refusal(RefusalCode.BODY_PART, "The film's header says that it is not of the chest.")
+
+
+def _named_part(header: Dataset) -> Part | None:
+    """The body part by code, else by its own element, else by the most particular description."""
+    parts = [_coded_part(item) for item in elements.items(header, "AnatomicRegionSequence")]
+    parts.append(part_of(elements.text(header, "BodyPartExamined")))
+    return next((part for part in parts + _described_parts(header) if part is not None), None)
+
+
+def _described_parts(header: Dataset) -> list[Part | None]:
+    keywords = _PARTICULAR_DESCRIPTIONS + _GENERAL_DESCRIPTIONS
+    return [part_of(elements.text(header, keyword)) for keyword in keywords]
 
 
 def _coded_part(region: Dataset) -> Part | None:
@@ -175,6 +195,16 @@ def _is_animal(header: Dataset) -> bool:
 
 def _check_view(header: Dataset) -> Refusal | None:
     """By every element that may name a view: one that names another than the frontal refuses."""
+    views = _named_views(header)
+    other = next((view for view in views if view not in (None, View.FRONTAL)), None)
+    if other is not None:
+        return Refusal(
+            RefusalCode.VIEW, f"The film is {_VIEW_NAMES[other]}; only frontal films are read."
+        )
+    return _check_orientation(header, known_frontal=View.FRONTAL in views)
+
+
+def _named_views(header: Dataset) -> list[View | None]:
     position = elements.text(header, "ViewPosition").upper()
     views = [
         View.LATERAL if position in _CR_LATERALS else view_of(position),
@@ -184,12 +214,7 @@ def _check_view(header: Dataset) -> Refusal | None:
     if not any(views):
         # A study's description may speak of films beside this one.
         views.append(_described_view(header, _GENERAL_DESCRIPTIONS))
-    other = next((view for view in views if view not in (None, View.FRONTAL)), None)
-    if other is not None:
-        return Refusal(
-            RefusalCode.VIEW, f"The film is {_VIEW_NAMES[other]}; only frontal films are read."
-        )
-    return _check_orientation(header, known_frontal=View.FRONTAL in views)
+    return views
 
 
 def _coded_view(header: Dataset) -> View | None:
@@ -211,8 +236,8 @@ def _check_orientation(header: Dataset, *, known_frontal: bool) -> Refusal | Non
 
     A frontal film's rows run left or right and its columns to the feet.
     """
-    ends = [end[:1].upper() for end in elements.texts(header, "PatientOrientation")]
-    if len(ends) != 2:
+    ends = _orientation(header)
+    if ends is None:
         return None
     if not known_frontal and {"A", "P"} & set(ends):
         return Refusal(RefusalCode.VIEW, "The film is a lateral view; only frontal films are read.")
@@ -222,6 +247,12 @@ def _check_orientation(header: Dataset, *, known_frontal: bool) -> Refusal | Non
             "The film is stored rotated or upside down; only upright frontal films are read.",
         )
     return None
+
+
+def _orientation(header: Dataset) -> tuple[str, str] | None:
+    """Where rows and columns run, by the first letter; None where the header does not tell."""
+    ends = [end[:1].upper() for end in elements.texts(header, "PatientOrientation")]
+    return (ends[0], ends[1]) if len(ends) == 2 else None
 
 
 def _check_age(header: Dataset, limits: Eligibility) -> Refusal | None:

@@ -32,12 +32,16 @@ class Raw:
     """What the network gives for one image, before calibration and suppression.
 
     `logits` is (3,) in the order of `bundle.CLASSES`, `boxes` (n, 4) x0, y0, x1, y1 in pixels of
-    the network's input, `scores` (n,) the detector's, 0 to 1.
+    the network's input, `scores` (n,) the detector's, 0 to 1. Networks may also give `kinds`, (5,)
+    logits in the order of `bundle.KINDS`, and `heat`, (h, w) over the input, 0 to 1: where opacity
+    is seen.
     """
 
     logits: NDArray[np.float32]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
+    kinds: NDArray[np.float32] | None = None
+    heat: NDArray[np.float32] | None = None
 
 
 class Predictor:
@@ -87,17 +91,24 @@ class Predictor:
         if not len(inputs):
             return []
         out = self._run(inputs[..., None])
-        return list(map(Raw, out["logits"], out["boxes"], out["scores"]))
+        none = [None] * len(inputs)
+        kinds, heat = out.get("kinds", none), out.get("heat", none)
+        return list(map(Raw, out["logits"], out["boxes"], out["scores"], kinds, heat))
 
     def _check_golden(self) -> None:
         golden = load_golden(self.bundle)
         found = self.predict(golden.inputs)
         probabilities = np.stack([softmax(raw.logits) for raw in found])
         scores = np.stack([raw.scores for raw in found])
-        for name, new, old in (
+        outputs: list[tuple[str, NDArray[np.floating], NDArray[np.float32]]] = [
             ("probabilities", probabilities, golden.probabilities),
             ("scores", scores, golden.scores),
-        ):
+        ]
+        if golden.kinds is not None:
+            logits = [raw.kinds for raw in found if raw.kinds is not None]
+            kinds = softmax(np.stack(logits)) if logits else np.zeros(0)
+            outputs.append(("kinds", kinds, golden.kinds))
+        for name, new, old in outputs:
             if new.shape != old.shape or not np.allclose(new, old, rtol=0, atol=TOLERANCE):
                 raise BundleError(
                     f"{self.bundle.path / NETWORK}: on {self.runtime} the golden input does not"
@@ -108,6 +119,9 @@ class Predictor:
 
 def reading(raw: Raw, letterbox: Letterbox, rows: int, columns: int, bundle: Bundle) -> Reading:
     """Turn the network's output for one image into a Reading at the bundle's operating point.
+
+    Finding and boxes are those of the calibrated probabilities. Where the bundle is set to a site's
+    prevalence, probabilities and threshold are then adjusted to it, and keep their order.
 
     Args:
         raw: The output.
@@ -130,6 +144,12 @@ def reading(raw: Raw, letterbox: Letterbox, rows: int, columns: int, bundle: Bun
             box = _on_image(letterbox, corner, score, rows, columns)
             if box is not None:
                 boxes.append(box)
+    threshold = bundle.threshold
+    if (shift := bundle.prior_shift) is not None:
+        adjusted = shift(opacity)
+        others = (1 - adjusted) / max(normal + not_normal, np.finfo(float).tiny)
+        normal, not_normal, opacity = normal * others, not_normal * others, adjusted
+        threshold = shift(threshold)
     return Reading(
         rows=rows,
         columns=columns,
@@ -137,7 +157,7 @@ def reading(raw: Raw, letterbox: Letterbox, rows: int, columns: int, bundle: Bun
         pneumonia=opacity,
         boxes=tuple(boxes),
         finding=finding,
-        threshold=bundle.threshold,
+        threshold=threshold,
         bundle=bundle.label,
     )
 

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 import settings
 from inference import elements
 from inference.decode import decode, read_header
-from inference.eligibility import check_header, check_pixels
+from inference.eligibility import Stated, check_header, check_pixels, stated
 from inference.pixels import InputForm, Letterbox, display_image, network_input, pixel_aspect
 from inference.reading import Refusal, RefusalCode, RefusedError
 
@@ -28,7 +28,8 @@ RECENT_BYTES = 64 * 2**20
 class Prepared:
     """A film ready for the network: `input` is (size, size) uint8, air black and bone white.
 
-    `letterbox` leads back to the full image of `rows` x `columns` pixels.
+    `letterbox` leads back to the full image of `rows` x `columns` pixels. `stated` is what the
+    header says of the film.
     """
 
     input: NDArray[np.uint8]
@@ -36,6 +37,7 @@ class Prepared:
     rows: int
     columns: int
     sop_instance_uid: str
+    stated: Stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +143,4 @@ def _prepare(path: Path, form: InputForm, limits: Limits) -> Prepared | Refusal:
     _recent.keep(path, display)
     rows, columns = display.shape
     uid = elements.text(header, "SOPInstanceUID")
-    return Prepared(fitted, box, rows, columns, uid)
+    return Prepared(fitted, box, rows, columns, uid, stated(header))

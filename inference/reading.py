@@ -48,7 +48,8 @@ class Reading:
     """What the model says of one image.
 
     `rows` and `columns` are the stored image's size in pixels, `pneumonia` the calibrated
-    probability of pneumonia (0 to 1), `boxes` the opacities by falling score (none unless
+    probability of pneumonia (0 to 1), adjusted like all probabilities and the threshold where the
+    site's prevalence is set, `boxes` the opacities by falling score (none unless
     `finding` is OPACITY), `threshold` the operating point that `finding` was decided at and
     `bundle` the name and version of the model, as in "hilum-default 1".
     """
@@ -75,12 +76,14 @@ class RefusalCode(StrEnum):
     MODALITY = "modality"
     BODY_PART = "body_part"
     VIEW = "view"
-    """A lateral or other non-frontal view."""
+    """A lateral or other non-frontal view, or a frontal one that is not upright."""
     AGE = "age"
     """Younger than the configured limit."""
     FRAMES = "frames"
     """More than one frame."""
     NOT_A_CHEST = "not_a_chest"
+    INVERTED = "inverted"
+    """Air is shown bright and bone dark."""
     ALTERED_DUPLICATE = "altered_duplicate"
 
 
@@ -113,7 +116,8 @@ class Device:
 
     `uid` is derived from name, version, weights digest and configuration, so that a changed model
     is a different device. `evaluation_only` puts "for evaluation, not for clinical use" into every
-    report.
+    report. `prevalence` is the site's, 0 to 1, that the probabilities are adjusted to; None: they
+    are not adjusted.
     """
 
     name: str
@@ -122,3 +126,4 @@ class Device:
     manufacturer: str
     uid: str
     evaluation_only: bool
+    prevalence: float | None = None

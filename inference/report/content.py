@@ -148,11 +148,12 @@ def _group(film: Film, box: Box, device: Device, label: str, tracking: str) -> I
 
 def _algorithm(device: Device, threshold: float) -> tuple[Item, ...]:
     """TID 4019."""
+    parameters = f"threshold {threshold * 100:.4g} %{words.adjustment(device)}"
     texts = (
         (codes.ALGORITHM_NAME, device.name),
         (codes.ALGORITHM_VERSION, device.version),
         (codes.ALGORITHM_MANUFACTURER, device.manufacturer),
-        (codes.ALGORITHM_PARAMETERS, f"threshold {threshold * 100:.4g} %"),
+        (codes.ALGORITHM_PARAMETERS, parameters),
     )
     return tuple(Item(HAS_CONCEPT_MOD, name, Text(ascii_text(text))) for name, text in texts)
 

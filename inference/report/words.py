@@ -39,13 +39,20 @@ def legend(reading: Reading, device: Device) -> list[str]:
 
 
 def algorithm(device: Device, readings: Sequence[Reading]) -> str:
-    """Return name, version and operating point of the algorithm."""
+    """Return name, version and operating point of the algorithm, and what it is adjusted to."""
     name = f"algorithm {device.name} {device.version}"
     if not readings:
         return name
     decisive = most_suspicious(readings)
     _, threshold = _percents(decisive.pneumonia, decisive.threshold)
-    return f"{name}, threshold {threshold}"
+    return f"{name}, threshold {threshold}{adjustment(device)}"
+
+
+def adjustment(device: Device) -> str:
+    """Return the prevalence that probabilities and threshold are adjusted to, if they are."""
+    if device.prevalence is None:
+        return ""
+    return f", adjusted to a prevalence of {device.prevalence * 100:.3g} %"
 
 
 def completion(study: Study) -> str:

@@ -28,7 +28,8 @@ from db.models import Instance, StoredReading, TaskKind
 from db.session import Database
 from inference.bundle import Bundle, device
 from inference.isolation import ChildFailedError, IsolatedPool
-from inference.predict import Predictor, Raw, reading
+from inference.outcome import outcome
+from inference.predict import Predictor, Raw
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import (
     Device,
@@ -252,13 +253,13 @@ class Worker:
         outcomes = self._outcomes
         for film in [each for each in self._reading if each in done]:
             lease = self._reading.pop(film)
-            outcome = _outcome_of(film)
-            if isinstance(outcome, Prepared):
-                self._ready.append(_Prepared(lease, outcome))
-            elif isinstance(outcome, Refusal):
-                outcomes.others.append((lease, _refused(lease, outcome)))
+            made = _outcome_of(film)
+            if isinstance(made, Prepared):
+                self._ready.append(_Prepared(lease, made))
+            elif isinstance(made, Refusal):
+                outcomes.others.append((lease, _refused(lease, made)))
             else:
-                outcomes.others.append((lease, self._image_failed(lease, outcome)))
+                outcomes.others.append((lease, self._image_failed(lease, made)))
         for report in [each for each in self._reporting if each in done]:
             lease, source = self._reporting.pop(report)
             built = _outcome_of(report)
@@ -268,7 +269,8 @@ class Worker:
                 outcomes.others.append((lease, self._report_failed(lease, built)))
         for prediction in [each for each in self._predicting if each in done]:
             batch = self._predicting.pop(prediction)
-            outcomes.readings += map(self._read, batch, prediction.result())
+            for each, raw in zip(batch, prediction.result(), strict=True):
+                self._settle(each, raw)
 
     def _predict(self, network: Executor) -> None:
         """Have the network read what is ready, as much as it takes at once."""
@@ -277,10 +279,14 @@ class Worker:
         inputs = np.stack([each.film.input for each in batch])
         self._predicting[network.submit(self._predictor.predict, inputs)] = batch
 
-    def _read(self, film: _Prepared, raw: Raw) -> tuple[queue.Lease, StoredReading]:
-        prepared = film.film
-        said = reading(raw, prepared.letterbox, prepared.rows, prepared.columns, self._bundle)
-        return film.lease, to_row(said, film.lease.subject_id, self._device)
+    def _settle(self, film: _Prepared, raw: Raw) -> None:
+        """Keep what the network's look at a film amounts to: a reading or a refusal."""
+        said = outcome(raw, film.film, self._bundle)
+        if isinstance(said, Refusal):
+            self._outcomes.others.append((film.lease, _refused(film.lease, said)))
+        else:
+            row = to_row(said, film.lease.subject_id, self._device)
+            self._outcomes.readings.append((film.lease, row))
 
     def _commit(self, stop: threading.Event) -> None:
         """Record what was gathered in one transaction; what lost its lease is dropped alone.

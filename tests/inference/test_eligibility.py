@@ -20,7 +20,7 @@ from pydicom.uid import (
 
 from inference.anatomy import Part, View, part_of, view_of
 from inference.decode import read_header
-from inference.eligibility import check_header, check_pixels
+from inference.eligibility import Stated, check_header, check_pixels, stated
 from inference.prepare import load_display
 from inference.reading import RefusalCode, RefusedError
 from settings import Eligibility
@@ -418,3 +418,35 @@ def test_real_films_of_other_things_are_refused(real_data: Path) -> None:
         if check_header(header, LIMITS) is None and check_pixels(display) is None:
             passed += 1
     assert passed == 5
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ({}, Stated(chest=True, frontal=True, upright=False)),
+        ({"ViewPosition": None}, Stated(chest=True, frontal=False, upright=False)),
+        (
+            {"BodyPartExamined": "OTHER", "ViewPosition": ""},
+            Stated(chest=False, frontal=False, upright=False),
+        ),
+        (
+            {"BodyPartExamined": None, "ViewPosition": None, "SeriesDescription": "Thorax p.a."},
+            Stated(chest=True, frontal=True, upright=False),
+        ),
+        (
+            {"BodyPartExamined": None, "ViewPosition": None, "AnatomicRegionSequence": CHEST_CODE},
+            Stated(chest=True, frontal=False, upright=False),
+        ),
+        (
+            {"ViewPosition": None, "StudyDescription": "Chest PA and lateral"},
+            Stated(chest=True, frontal=False, upright=False),
+        ),
+        ({"PatientOrientation": ["L", "F"]}, Stated(chest=True, frontal=True, upright=True)),
+        ({"PatientOrientation": ["R", "F"]}, Stated(chest=True, frontal=True, upright=True)),
+        ({"PatientOrientation": ["P", "F"]}, Stated(chest=True, frontal=True, upright=False)),
+    ],
+)
+def test_a_header_states_what_it_says_and_no_more(
+    elements: dict[str, Any], expected: Stated
+) -> None:
+    assert stated(make_dataset(**elements)) == expected

@@ -247,9 +247,10 @@ def _imported() -> list[str]:
     return sorted(sys.modules)
 
 
-def test_children_do_not_load_tensorflow(pool: IsolatedPool) -> None:
-    pool.submit(_prepare_nothing).result(DEADLINE_SECONDS)
-    modules = pool.submit(_imported).result(DEADLINE_SECONDS)
+def test_children_do_not_load_tensorflow() -> None:
+    with IsolatedPool(1, timeout_seconds=60, memory_bytes=MEMORY_BYTES) as pool:
+        pool.submit(_prepare_nothing).result(60)
+        modules = pool.submit(_imported).result(60)
     assert not {"tensorflow", "keras", "openvino"} & set(modules)
 
 

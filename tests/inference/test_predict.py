@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,17 @@ import pytest
 from numpy.typing import NDArray
 
 from inference import predict
-from inference.bundle import Bundle, BundleError, OperatingPoint, load_bundle
+from inference.bundle import (
+    KINDS,
+    Bundle,
+    BundleError,
+    FilmKinds,
+    Manifest,
+    OperatingPoint,
+    load_bundle,
+    load_golden,
+    write_bundle,
+)
 from inference.pixels import letterbox
 from inference.predict import Predictor, Raw, reading, softmax
 from inference.reading import Finding
@@ -91,6 +101,26 @@ def test_inputs_of_another_kind_are_refused(openvino: Predictor, wrong: str) -> 
     }[wrong]
     with pytest.raises(ValueError, match=f"uint8 \\(n, {size}, {size}\\)"):
         openvino.predict(inputs)  # type: ignore[arg-type]  # that is the test
+
+
+def test_a_network_that_does_not_tell_the_kinds_of_its_bundle_is_refused(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """A bundle that claims to check pictures must not quietly check none."""
+    values = {f.name: getattr(bundle, f.name) for f in fields(Manifest)}
+    values["film_kinds"] = FilmKinds(KINDS, 0.5, 0.9, {})
+    golden = load_golden(bundle)
+    even = np.full((len(golden.inputs), len(KINDS)), 1 / len(KINDS), np.float32)
+    claimed = write_bundle(
+        tmp_path / "bundle",
+        Manifest(**values),
+        network=bundle.network_path,
+        golden=replace(golden, kinds=even),
+        model_card="# card",
+    )
+    assert np.array_equal(load_golden(claimed).kinds, even)
+    with pytest.raises(BundleError, match="does not give the golden kinds"):
+        Predictor(claimed, runtime="openvino")
 
 
 @pytest.mark.parametrize("name", ["probabilities", "scores"])

@@ -11,15 +11,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from inference import elements
 from inference.bundle import MANIFEST, Bundle, OperatingPoint
 from inference.decode import read_header
-from inference.eligibility import check_pixels
+from inference.eligibility import check_pixels, stated
+from inference.outcome import outcome
 from inference.pixels import InputForm, network_input
 from inference.predict import Predictor, Raw, reading, softmax
 from inference.prepare import Limits, Prepared, prepare
-from inference.reading import Box, Refusal, RefusalCode
+from inference.reading import Box, Reading, Refusal, RefusalCode
 from training.evaluation.case import (
     Boxes,
     Case,
@@ -93,18 +95,22 @@ def read_films(
     for start in range(0, len(films), BATCH):
         ready: list[tuple[Film, Prepared]] = []
         for film in films[start : start + BATCH]:
-            outcome = prepare_film(film, predictor.bundle.input_form, limits)
-            if isinstance(outcome, Refusal):
-                refused.append(_refused(film, outcome))
+            made = prepare_film(film, predictor.bundle.input_form, limits)
+            if isinstance(made, Refusal):
+                refused.append(_refused(film, made))
             else:
-                ready.append((film, outcome))
+                ready.append((film, made))
         if ready:
             inputs = np.stack([prepared.input for _, prepared in ready])
             raws = predictor.predict(inputs)
             turned = predictor.predict(_invert(ready)) if inverted else [None] * len(ready)
             for (film, prepared), raw, other in zip(ready, raws, turned, strict=True):
+                said = outcome(raw, prepared, predictor.bundle)
+                if isinstance(said, Refusal):
+                    refused.append(_refused(film, said))
+                    continue
                 known = traits.get(film.id) or _dicom_traits(film.path)
-                read.append(_case(film, known, prepared, raw, other, predictor.bundle))
+                read.append(_case(film, known, prepared, raw, said, other, predictor.bundle))
         tell(min(start + BATCH, len(films)), len(films))
     point = predictor.bundle.operating_point
     return Predictions(point, _with_usual_boxes(read, point), tuple(refused))
@@ -123,7 +129,7 @@ def prepare_film(film: Film, form: InputForm, limits: Limits) -> Prepared | Refu
         return refusal
     square, box = network_input(display, form)
     rows, columns = display.shape
-    return Prepared(square, box, rows, columns, "")
+    return Prepared(square, box, rows, columns, "", stated(Dataset()))
 
 
 def _invert(ready: Sequence[tuple[Film, Prepared]]) -> NDArray[np.uint8]:
@@ -143,11 +149,11 @@ def _case(
     known: Traits,
     prepared: Prepared,
     raw: Raw,
+    said: Reading,
     turned: Raw | None,
     bundle: Bundle,
 ) -> Case:
     rows, columns = prepared.rows, prepared.columns
-    said = reading(raw, prepared.letterbox, rows, columns, bundle)
     kept = raw.scores >= FLOOR
     faint = Raw(raw.logits, raw.boxes[kept], raw.scores[kept])
     seen = reading(faint, prepared.letterbox, rows, columns, _all_boxes(bundle))

@@ -94,6 +94,18 @@ def test_an_opacity_is_reported_with_its_boxes(tmp_path: Path) -> None:
     assert document(result).PreliminaryFlag == "PRELIMINARY"
 
 
+def test_the_report_tells_the_prevalence_that_it_is_adjusted_to(tmp_path: Path) -> None:
+    made = job(read(film(tmp_path / "film.dcm")))
+    result = build_study(replace(made, device=replace(DEVICE, prevalence=0.05)))
+    assert "adjusted to a prevalence of 5 %" in result.sentence
+    parameters = [
+        item.TextValue
+        for item in groups(result)[0].ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Algorithm Parameters"
+    ]
+    assert parameters == ["threshold 42 %, adjusted to a prevalence of 5 %"]
+
+
 @pytest.mark.parametrize(
     ("reading", "finding", "normality", "pneumonia", "opacity"),
     [

@@ -134,3 +134,12 @@ def test_descriptions_keep_their_length_and_their_warning() -> None:
     assert described.endswith("overlay, not verified by a physician")
     many = study(NORMAL, *[LATERAL] * 100_000)
     assert len(words.completion(many)) <= 64
+
+
+def test_an_adjusted_prevalence_is_told_in_report_and_overlay() -> None:
+    adjusted = replace(DEVICE, prevalence=0.05)
+    told = "threshold 42 %, adjusted to a prevalence of 5 %"
+    assert told in words.sentence(study(NORMAL), adjusted)
+    assert any(told in line for line in words.legend(NORMAL, adjusted))
+    assert "prevalence" not in words.sentence(study(NORMAL), DEVICE)
+    assert "of 0.25 %" in words.sentence(study(NORMAL), replace(DEVICE, prevalence=0.0025))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy.exc import OperationalError
 
 from db import migrations, studies
@@ -18,8 +20,8 @@ from db.files import FileStore, Intake
 from db.intake import record_films
 from db.models import Instance, Report, Result, StoredReading, Study, Task
 from db.session import Database
-from inference.bundle import load_bundle
-from inference.predict import Predictor
+from inference.bundle import KINDS, FilmKinds, Metric, load_bundle
+from inference.predict import Predictor, Raw
 from inference.worker import Worker
 from settings import Settings
 from tests.db.makers import film, rows
@@ -93,6 +95,33 @@ def test_films_are_read_and_studies_reported(
     assert {each.state for each in rows(database, Study)} == {"reported"}
     for result in rows(database, Result):
         assert store.digest(result.path) == result.file_sha256
+
+
+def test_a_film_that_the_network_sees_to_be_none_is_refused_and_reported_as_not_analysed(
+    database: Database,
+    store: FileStore,
+    predictor: Predictor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures = {"refused": Metric(0.9, 0.8, 1.0, "made up")}
+    bundle = replace(predictor.bundle, film_kinds=FilmKinds(KINDS, 0.5, 0.9, figures))
+    seen = np.array([0, 0, 0, 9, 0], np.float32)
+
+    def predict(inputs: NDArray[np.uint8]) -> list[Raw]:
+        return [replace(raw, kinds=seen) for raw in Predictor.predict(predictor, inputs)]
+
+    monkeypatch.setattr(predictor, "bundle", bundle)
+    monkeypatch.setattr(predictor, "predict", predict)
+    receive(database, store, tmp_path, "normal")
+    with working(database, store, predictor):
+        wait_until(lambda: reported(database, 1), "a report", seconds=60)
+    (image,), (study,) = rows(database, Instance), rows(database, Study)
+    assert (image.state, image.refusal_code) == ("refused", "view")
+    assert "lies on its side or is upside down" in image.reason
+    assert rows(database, StoredReading) == []
+    assert (study.finding, study.probability) == ("failed", None)
+    assert study.sentence.startswith(f"Not analysed ({image.reason.rstrip('.')}")
 
 
 def test_a_database_that_fails_for_a_while_costs_no_reading(
