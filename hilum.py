@@ -29,6 +29,10 @@ err = Console(stderr=True)
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
 
 
+_FIXED_VARIABLE = "HILUM_BUNDLE_IS_FIXED"
+"""Tells child processes that worker.bundle was given on the command line."""
+
+
 class _Options:
     """What was given before the command: kept for it, and for child processes."""
 
@@ -72,7 +76,7 @@ def work() -> None:
     """Read films and make reports."""
     from commands import roles
 
-    roles.work(_load().settings)
+    roles.work(_load().settings, fixed=_bundle_is_fixed())
 
 
 @app.command()
@@ -433,7 +437,14 @@ def _environment() -> dict[str, str]:
     for key, value in _Options.overrides.items():
         text = value if isinstance(value, str) else json.dumps(value, default=str)
         environment["HILUM_" + key.replace(".", "__").upper()] = text
+    if _bundle_is_fixed():
+        environment[_FIXED_VARIABLE] = "1"
     return environment
+
+
+def _bundle_is_fixed() -> bool:
+    """Tell whether the command line names the bundle, so that no other one is activated."""
+    return "worker.bundle" in _Options.overrides or _FIXED_VARIABLE in os.environ
 
 
 def _fail(sentence: str, code: int) -> None:
