@@ -98,6 +98,13 @@ def ask(session: Session, instance_ids: Sequence[int], *, now: datetime) -> None
         queue.enqueue(session, TaskKind.SHADOW, instance_ids, now=now)
 
 
+def any_due(session: Session, *, now: datetime) -> bool:
+    """Tell whether a film may be read in shadow now: none may while one waits for its report."""
+    return queue.any_ready(session, TaskKind.SHADOW, now=now) and not queue.any_ready(
+        session, TaskKind.READ, now=now
+    )
+
+
 def paths(session: Session, leases: Sequence[queue.Lease]) -> dict[int, str]:
     """Return the relative paths of the images of shadow tasks, by instance id."""
     ids = [lease.subject_id for lease in leases]

@@ -90,6 +90,7 @@ class ShadowReader:
         self._worker = worker
         self._limits = Limits(settings.worker.max_pixels, settings.eligibility)
         self._second: _Second | None = None
+        self._proven: int | None = None
         self._failed: int | None = None
         self._not_before = 0.0
 
@@ -125,12 +126,8 @@ class ShadowReader:
             if choice is None or choice.bundle is None:
                 self._end()
                 return LOOK_SECONDS
-            now = self._database.now(session)
-            idle = queue.any_ready(session, TaskKind.READ, now=now) or not queue.any_ready(
-                session, TaskKind.SHADOW, now=now
-            )
-        if idle:
-            return _IDLE_SECONDS
+            if not shadows.any_due(session, now=self._database.now(session)):
+                return _IDLE_SECONDS
         if choice.id == self._failed and time.monotonic() < self._not_before:
             return LOOK_SECONDS
         second = self._open(choice)
@@ -161,15 +158,13 @@ class ShadowReader:
             return None
         pool = IsolatedPool(1, timeout_seconds=_FILM_SECONDS, memory_bytes=_MEMORY_BYTES)
         self._second = _Second(choice, bundle, pool)
-        with self._database.write() as session:
-            bundles.clear_problem(session, choice.id, worker=self._worker)
-        _log.info("Reading in shadow with %s.", bundle.label)
         return self._second
 
     def _cannot_be_used(self, choice: BundleChoice, sentence: str) -> None:
         _log.error("The bundle in shadow cannot be used, and reads nothing: %s", sentence)
         self._end()
-        self._failed, self._not_before = choice.id, time.monotonic() + RETRY_SECONDS
+        self._proven, self._failed = None, choice.id
+        self._not_before = time.monotonic() + RETRY_SECONDS
         with self._database.write() as session:
             now = self._database.now(session)
             bundles.record_problem(
@@ -229,8 +224,12 @@ class ShadowReader:
         return read
 
     def _record(self, second: _Second, read: _Read) -> None:
+        works = any(not isinstance(outcome, str) for _, outcome in read)
+        proves = works and self._proven != second.choice.id
         with self._database.write() as session:
             now = self._database.now(session)
+            if proves:
+                bundles.clear_problem(session, second.choice.id, worker=self._worker)
             held = queue.still_held(session, [lease for lease, _ in read])
             for lease, outcome in read:
                 if lease.task_id not in held:
@@ -242,6 +241,9 @@ class ShadowReader:
                 else:
                     at = now + _RETRY.delay(lease.attempts)
                     queue.retry_later(session, lease, at=at, error=outcome)
+        if proves:
+            self._proven = second.choice.id
+            _log.info("Reading in shadow with %s.", second.bundle.label)
 
     def _give_back(self, leases: list[queue.Lease]) -> None:
         with self._database.write() as session:

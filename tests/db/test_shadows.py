@@ -126,6 +126,24 @@ def test_a_report_does_not_wait_for_the_shadow(database: Database, clock: Clock)
     assert [each.kind for each in rows(database, Task)] == ["deliver", "deliver"]
 
 
+def test_while_a_film_waits_for_the_active_bundle_the_shadow_takes_none(
+    database: Database,
+) -> None:
+    def due() -> bool:
+        with database.read() as session:
+            return shadows.any_due(session, now=database.now(session))
+
+    assert not due()
+    read_as(database, 0.9)
+    assert due()
+    receive(database, film())
+    assert not due()
+    claim_one(database, TaskKind.READ)
+    assert due(), "it is being read"
+    read_in_shadow(database)
+    assert not due()
+
+
 def test_who_lost_the_lease_records_nothing(database: Database, clock: Clock) -> None:
     read_as(database, 0.9)
     lost = claim_one(database, TaskKind.SHADOW)
