@@ -1,0 +1,261 @@
+"""Bundles as a person handles them, on the whole service: activated, rolled back, in shadow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from sqlalchemy import select
+
+from db.models import Delivery, Instance, Report, Result, ShadowReading, StoredReading, Study, Task
+from inference.bundle import load_bundle
+from tests.inference.bundles import packaged_as, small_bundle
+from tests.peers import StoreSCP, dcmsend, hilum_process, run_hilum, wait_until
+from tests.system.whole import START_SECONDS, Whole, destination, eager_bundle, make_films, whole
+
+PACKAGED = load_bundle().label
+
+
+def bundle(service: Whole, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `hilum bundle ARGS…`."""
+    return run_hilum(["bundle", *args], service.env, folder=service.folder)
+
+
+def said(service: Whole, *args: str | Path) -> str:
+    """Run `hilum bundle ARGS…`, which must succeed, and return what it prints."""
+    done = bundle(service, *args)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def registered(service: Whole, identity: str, **changes: Any) -> None:
+    """Register the packaged network by another name."""
+    made = packaged_as(service.folder / identity, identity, "2", **changes)
+    said(service, "register", made.path)
+
+
+def latest_reports(service: Whole) -> dict[int, str]:
+    """Return the bundle that the latest report of each study names, by study."""
+    with service.database.read() as session:
+        rows = session.scalars(select(Report).order_by(Report.revision))
+        return {row.study_id: row.bundle for row in rows}
+
+
+def test_activated_in_the_middle_of_a_stream_no_study_is_dropped_and_each_names_its_bundle(
+    tmp_path: Path, storescp: StoreSCP
+) -> None:
+    films = make_films(tmp_path / "films", 12)
+    before, during, after = films[:2], films[2:10], films[10:]
+    to_pacs = destination(storescp.port, storescp.ae_title)
+    with whole(tmp_path, destinations=[to_pacs]) as service, service.serving() as process:
+        registered(service, "second", temperature=3.0)
+        dcmsend(before, service.port)
+        service.wait_until_idle(2)
+        assert set(latest_reports(service).values()) == {PACKAGED}
+
+        activated = threading.Event()
+
+        def stream() -> None:
+            for film in during[:-1]:
+                dcmsend([film], service.port)
+            assert activated.wait(120)
+            dcmsend([during[-1]], service.port)
+
+        sender = threading.Thread(target=stream)
+        sender.start()
+        text = said(service, "activate", "second", "--reason", "validated on our films")
+        activated.set()
+        assert "second/2 is active" in text
+        process.wait_for("Reading with second 2", seconds=120)
+        sender.join()
+        dcmsend(after, service.port)
+        service.wait_until_idle(12)
+
+        reports = latest_reports(service)
+        assert len(reports) == 12
+        assert Counter(reports.values())["second 2"] >= len(after)
+        with service.database.read() as session:
+            for study in session.scalars(select(Study)):
+                assert study.bundle == reports[study.id]
+                for image in study.instances:
+                    assert image.readings[-1].bundle == reports[study.id]
+            results = session.execute(select(Result, Report.bundle).join(Report)).all()
+        storescp.wait_for_files(len(results))
+        for result, name in results:
+            dataset = dcmread(service.data / result.path)
+            assert f"{dataset.ManufacturerModelName} {dataset.SoftwareVersions}" == name
+
+        assert "is active again" in said(service, "rollback", "--reason", "too many findings")
+        process.wait_for(
+            lambda: process.log().count(f"Reading with {PACKAGED} on") == 2, seconds=120
+        )
+        [late] = make_films(tmp_path / "late", 1, kinds=["lateral"])
+        dcmsend([late], service.port)
+        service.wait_until_idle(13)
+        assert latest_reports(service)[13] == PACKAGED
+
+        chosen = json.loads(said(service, "history", "--json"))
+        assert [(each["bundle"], each["reason"]) for each in chosen] == [
+            ("configured", "too many findings"),
+            ("second/2", "validated on our films"),
+        ]
+        assert process.log().count("Started work") == 1, "the worker was never started anew"
+
+
+def test_a_second_bundle_in_shadow_reads_everything_and_sends_nothing(
+    tmp_path: Path, storescp: StoreSCP
+) -> None:
+    kinds = ("opacity", "normal", "abnormal", "lateral")
+    films = make_films(tmp_path / "films", 4, kinds=kinds)
+    to_pacs = destination(storescp.port, storescp.ae_title)
+    with whole(tmp_path, destinations=[to_pacs]) as service, service.serving():
+        eager = eager_bundle(tmp_path / "eager")
+        said(service, "register", eager)
+        assert "reads in shadow" in said(service, "shadow", "eager/1")
+        dcmsend(films, service.port)
+        service.wait_until_idle(4)
+
+        assert service.count(ShadowReading) == 4
+        assert service.count(Delivery) == 3 * 2 + 1
+        storescp.wait_for_files(3 * 2 + 1)
+        assert set(latest_reports(service).values()) == {PACKAGED}
+        for path in storescp.files():
+            assert dcmread(path).ManufacturerModelName != "eager"
+
+        found = json.loads(said(service, "compare", "--json"))
+        [pair] = found["comparisons"]
+        assert (pair["active"], pair["shadow"]) == (PACKAGED, "eager 1")
+        with service.database.read() as session:
+            positive = sum(
+                each.finding == "opacity" for each in session.scalars(select(StoredReading))
+            )
+        # The same network, so the same probabilities; its threshold of 0 finds all films positive.
+        assert pair["both"] == 3
+        assert (pair["both_positive"], pair["shadow_only"]) == (positive, 3 - positive)
+        assert (pair["active_only"], pair["both_negative"]) == (0, 0)
+        assert pair["largest_difference"] < 1e-3
+        assert found["refused"] == [{"shadow": "eager 1", "both": 1, "active_only": 0}]
+        assert "eager 1 in shadow of" in said(service, "compare")
+        assert json.loads(said(service, "compare", "--json", "--until", "2020-01-01")) == {
+            "comparisons": [],
+            "refused": [],
+            "differences": [],
+        }
+
+        said(service, "shadow", "off")
+        [more] = make_films(tmp_path / "more", 1, kinds=["abnormal"])
+        dataset = dcmread(more)
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.1234"
+        dataset.StudyInstanceUID = "2.25.5678"
+        dataset.save_as(more)
+        dcmsend([more], service.port)
+        service.wait_until_idle(5)
+        assert service.count(ShadowReading) == 4
+        assert service.count(Instance) == 5
+
+
+def test_a_bundle_on_the_command_line_is_stronger_than_what_is_activated(tmp_path: Path) -> None:
+    """And what is activated is stronger than what is configured."""
+    eager = eager_bundle(tmp_path / "eager")
+    with whole(tmp_path, env={"HILUM_WORKER__BUNDLE": str(eager)}) as service:
+        registered(service, "second")
+        said(service, "activate", "second")
+        with service.serving() as process:
+            process.wait_for("Reading with second 2", seconds=START_SECONDS)
+        args = ["--set", f"worker.bundle={eager}", "serve"]
+        with hilum_process(args, service.env, folder=service.folder) as process:
+            process.wait_for("Reading with eager 1", seconds=START_SECONDS)
+            process.wait_for("The bundle is fixed by the command line")
+            process.wait_for(service.answers, seconds=START_SECONDS)
+
+
+def test_an_active_bundle_that_is_gone_leaves_the_configured_one_reading(tmp_path: Path) -> None:
+    films = make_films(tmp_path / "films", 1, kinds=["normal"])
+    with whole(tmp_path) as service:
+        registered(service, "second")
+        said(service, "activate", "second")
+        (service.data / "bundles/second/2/golden.npz").unlink()
+        with service.serving() as process:
+            process.wait_for("The activated bundle cannot be used")
+            dcmsend(films, service.port)
+            service.wait_until_idle(1)
+        assert latest_reports(service) == {1: PACKAGED}
+        listed = {each["name"]: each for each in json.loads(said(service, "list", "--json"))}
+        assert "golden.npz" in listed["second/2"]["problem"]
+
+
+# --- the commands alone, without a service ----------------------------------------------------
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Any:
+    """An installation that does not run."""
+    with whole(tmp_path) as service:
+        yield service
+
+
+def roles(service: Whole) -> dict[str, str]:
+    return {each["name"]: each["role"] for each in json.loads(said(service, "list", "--json"))}
+
+
+def test_from_folder_to_zip_to_another_installation(quiet: Whole, tmp_path: Path) -> None:
+    registered(quiet, "second")
+    packed = tmp_path / "second.zip"
+    assert str(packed) in said(quiet, "export", "second", "--out", packed)
+    other = tmp_path / "other"
+    other.mkdir()
+    with whole(other) as elsewhere:
+        assert "is registered" in said(elsewhere, "register", packed)
+        assert "was registered already" in said(elsewhere, "register", packed)
+        assert "fit their digests" in said(elsewhere, "verify", "second/2")
+        shown = json.loads(said(elsewhere, "show", "second", "--json"))
+        assert shown["digest"] == json.loads(said(quiet, "show", "second", "--json"))["digest"]
+        assert "digest" in said(elsewhere, "show", "second")
+        card = (tmp_path / "second" / "model_card.md").read_text()
+        assert said(elsewhere, "show", "second", "--card") == card
+
+
+def test_what_cannot_run_is_never_activated_nor_put_in_shadow(quiet: Whole, tmp_path: Path) -> None:
+    said(quiet, "register", small_bundle(tmp_path / "broken", id="broken").path)
+    for command in ("activate", "shadow", "verify"):
+        done = bundle(quiet, command, "broken")
+        assert done.returncode == 2
+        assert "cannot load this network" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert said(quiet, "history", "--json") == "[]\n"
+
+
+def test_roles_change_as_they_are_given(quiet: Whole) -> None:
+    packaged = PACKAGED.replace(" ", "/")
+    registered(quiet, "second")
+    assert roles(quiet) == {packaged: "active", "second/2": ""}
+    said(quiet, "shadow", "second")
+    assert roles(quiet) == {packaged: "active", "second/2": "shadow"}
+    said(quiet, "activate", "second/2")
+    assert roles(quiet) == {packaged: "", "second/2": "active"}
+    for command in (("remove", "second"), ("shadow", "second")):
+        done = bundle(quiet, *command)
+        assert done.returncode == 2
+        assert "active" in done.stderr
+    said(quiet, "shadow", packaged)
+    said(quiet, "rollback")
+    assert roles(quiet) == {packaged: "active", "second/2": ""}, "it is no shadow of itself"
+    done = bundle(quiet, "rollback")
+    assert done.returncode == 2
+    assert "nothing to return to" in done.stderr
+    said(quiet, "activate", "second")
+    said(quiet, "activate", "configured")
+    assert roles(quiet) == {packaged: "active", "second/2": ""}
+    said(quiet, "remove", "second")
+    assert roles(quiet) == {packaged: "active"}
+    done = bundle(quiet, "rollback")
+    assert done.returncode == 2, "the one before is gone"
+    assert "no bundle 'second/2' is registered" in done.stderr
+    assert roles(quiet) == {packaged: "active"}
+    assert wait_until(lambda: quiet.count(Task) == 0, "no task") is True
