@@ -236,6 +236,9 @@ class Instance(Base):
     readings: Mapped[list[StoredReading]] = relationship(
         back_populates="instance", order_by="StoredReading.id", passive_deletes=True
     )
+    shadow_readings: Mapped[list[ShadowReading]] = relationship(
+        order_by="ShadowReading.id", viewonly=True
+    )
 
 
 class StoredReading(Base):
