@@ -95,10 +95,23 @@ def test_activated_in_the_middle_of_a_stream_no_study_is_dropped_and_each_names_
         process.wait_for(
             lambda: process.log().count(f"Reading with {PACKAGED} on") == 2, seconds=120
         )
-        [late] = make_films(tmp_path / "late", 1, kinds=["lateral"])
-        dcmsend([late], service.port)
-        service.wait_until_idle(13)
-        assert latest_reports(service)[13] == PACKAGED
+        # A late film opens a study that the second bundle reported: all of it is read anew.
+        late = dcmread(after[-1])
+        late.SOPInstanceUID = late.file_meta.MediaStorageSOPInstanceUID = "2.25.1234"
+        late.save_as(tmp_path / "late.dcm")
+        dcmsend([tmp_path / "late.dcm"], service.port)
+
+        def revised() -> Study | None:
+            with service.database.read() as session:
+                return session.scalar(select(Study).where(Study.revision == 2))
+
+        study = wait_until(revised, "a revision", seconds=120)
+        assert study.bundle == PACKAGED
+        with service.database.read() as session:
+            images = session.get_one(Study, study.id).instances
+            read_by = [[each.bundle for each in image.readings] for image in images]
+        assert [each[-1] for each in read_by] == [PACKAGED] * 2
+        assert read_by[0][0] == "second 2", "what was said stays in the history"
 
         chosen = json.loads(said(service, "history", "--json"))
         assert [(each["bundle"], each["reason"]) for each in chosen] == [
@@ -148,6 +161,14 @@ def test_a_second_bundle_in_shadow_reads_everything_and_sends_nothing(
             "differences": [],
         }
 
+        shown = run_hilum(["show", "1", "--json"], service.env, folder=tmp_path)
+        [image] = json.loads(shown.stdout)["images"]
+        [beside] = image["shadow_readings"]
+        assert beside["bundle"] == "eager 1"
+        assert beside["pneumonia"] == pytest.approx(image["readings"][0]["pneumonia"], abs=1e-3)
+        shown = run_hilum(["show", "1"], service.env, folder=tmp_path)
+        assert "in shadow, not reported: eager 1 opacity" in shown.stdout
+
         said(service, "shadow", "off")
         [more] = make_films(tmp_path / "more", 1, kinds=["abnormal"])
         dataset = dcmread(more)
@@ -188,6 +209,9 @@ def test_an_active_bundle_that_is_gone_leaves_the_configured_one_reading(tmp_pat
         assert latest_reports(service) == {1: PACKAGED}
         listed = {each["name"]: each for each in json.loads(said(service, "list", "--json"))}
         assert "golden.npz" in listed["second/2"]["problem"]
+        done = run_hilum(["doctor"], {**service.env, "COLUMNS": "300"}, folder=tmp_path)
+        assert done.returncode == 1
+        assert "bundle, active  second cannot be used by the worker" in done.stdout
 
 
 # --- the commands alone, without a service ----------------------------------------------------
