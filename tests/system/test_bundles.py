@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 from collections import Counter
 from pathlib import Path
@@ -13,23 +12,18 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import select
 
-from db.models import Delivery, Instance, Report, Result, ShadowReading, StoredReading, Study, Task
+from db.models import Delivery, Instance, Report, Result, ShadowReading, StoredReading, Study
 from inference.bundle import load_bundle
-from tests.inference.bundles import packaged_as, small_bundle
+from tests.inference.bundles import packaged_as
 from tests.peers import StoreSCP, dcmsend, hilum_process, run_hilum, wait_until
 from tests.system.whole import START_SECONDS, Whole, destination, eager_bundle, make_films, whole
 
 PACKAGED = load_bundle().label
 
 
-def bundle(service: Whole, *args: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run `hilum bundle ARGS…`."""
-    return run_hilum(["bundle", *args], service.env, folder=service.folder)
-
-
 def said(service: Whole, *args: str | Path) -> str:
     """Run `hilum bundle ARGS…`, which must succeed, and return what it prints."""
-    done = bundle(service, *args)
+    done = run_hilum(["bundle", *args], service.env, folder=service.folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -214,72 +208,18 @@ def test_an_active_bundle_that_is_gone_leaves_the_configured_one_reading(tmp_pat
         assert "bundle, active  second cannot be used by the worker" in done.stdout
 
 
-# --- the commands alone, without a service ----------------------------------------------------
-
-
-@pytest.fixture
-def quiet(tmp_path: Path) -> Any:
-    """An installation that does not run."""
-    with whole(tmp_path) as service:
-        yield service
-
-
-def roles(service: Whole) -> dict[str, str]:
-    return {each["name"]: each["role"] for each in json.loads(said(service, "list", "--json"))}
-
-
-def test_from_folder_to_zip_to_another_installation(quiet: Whole, tmp_path: Path) -> None:
-    registered(quiet, "second")
+def test_from_folder_to_zip_to_another_installation(tmp_path: Path) -> None:
     packed = tmp_path / "second.zip"
-    assert str(packed) in said(quiet, "export", "second", "--out", packed)
     other = tmp_path / "other"
     other.mkdir()
-    with whole(other) as elsewhere:
+    with whole(tmp_path) as here, whole(other) as elsewhere:
+        registered(here, "second")
+        assert str(packed) in said(here, "export", "second", "--out", packed)
         assert "is registered" in said(elsewhere, "register", packed)
         assert "was registered already" in said(elsewhere, "register", packed)
         assert "fit their digests" in said(elsewhere, "verify", "second/2")
         shown = json.loads(said(elsewhere, "show", "second", "--json"))
-        assert shown["digest"] == json.loads(said(quiet, "show", "second", "--json"))["digest"]
+        assert shown["digest"] == json.loads(said(here, "show", "second", "--json"))["digest"]
         assert "digest" in said(elsewhere, "show", "second")
         card = (tmp_path / "second" / "model_card.md").read_text()
         assert said(elsewhere, "show", "second", "--card") == card
-
-
-def test_what_cannot_run_is_never_activated_nor_put_in_shadow(quiet: Whole, tmp_path: Path) -> None:
-    said(quiet, "register", small_bundle(tmp_path / "broken", id="broken").path)
-    for command in ("activate", "shadow", "verify"):
-        done = bundle(quiet, command, "broken")
-        assert done.returncode == 2
-        assert "cannot load this network" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
-    assert said(quiet, "history", "--json") == "[]\n"
-
-
-def test_roles_change_as_they_are_given(quiet: Whole) -> None:
-    packaged = PACKAGED.replace(" ", "/")
-    registered(quiet, "second")
-    assert roles(quiet) == {packaged: "active", "second/2": ""}
-    said(quiet, "shadow", "second")
-    assert roles(quiet) == {packaged: "active", "second/2": "shadow"}
-    said(quiet, "activate", "second/2")
-    assert roles(quiet) == {packaged: "", "second/2": "active"}
-    for command in (("remove", "second"), ("shadow", "second")):
-        done = bundle(quiet, *command)
-        assert done.returncode == 2
-        assert "active" in done.stderr
-    said(quiet, "shadow", packaged)
-    said(quiet, "rollback")
-    assert roles(quiet) == {packaged: "active", "second/2": ""}, "it is no shadow of itself"
-    done = bundle(quiet, "rollback")
-    assert done.returncode == 2
-    assert "nothing to return to" in done.stderr
-    said(quiet, "activate", "second")
-    said(quiet, "activate", "configured")
-    assert roles(quiet) == {packaged: "active", "second/2": ""}
-    said(quiet, "remove", "second")
-    assert roles(quiet) == {packaged: "active"}
-    done = bundle(quiet, "rollback")
-    assert done.returncode == 2, "the one before is gone"
-    assert "no bundle 'second/2' is registered" in done.stderr
-    assert roles(quiet) == {packaged: "active"}
-    assert wait_until(lambda: quiet.count(Task) == 0, "no task") is True
