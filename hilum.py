@@ -23,10 +23,19 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="The challenge's data.")
 app.add_typer(data_app, name="data")
+bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles: which there are, which read.")
+app.add_typer(bundle_app, name="bundle")
 out = Console()
 err = Console(stderr=True)
 
+BundleName = Annotated[str, typer.Argument(help="ID/VERSION, or ID where there is one version.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the history.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
+
+
+_FIXED_VARIABLE = "HILUM_BUNDLE_IS_FIXED"
+"""Tells child processes that worker.bundle was given on the command line."""
 
 
 class _Options:
@@ -72,7 +81,7 @@ def work() -> None:
     """Read films and make reports."""
     from commands import roles
 
-    roles.work(_load().settings)
+    roles.work(_load().settings, fixed=_bundle_is_fixed())
 
 
 @app.command()
@@ -283,6 +292,146 @@ def data_check(
         raise typer.Exit(1)
 
 
+@bundle_app.command("list")
+def bundle_list(as_json: AsJson = False) -> None:
+    """List the bundles, which of them is active, which reads in shadow, and what is wrong."""
+    from dataclasses import asdict
+
+    from commands import bundle
+
+    rows = bundle.rows(_load().settings)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+    else:
+        bundle.print_rows(rows, out)
+
+
+@bundle_app.command("show")
+def bundle_show(
+    name: BundleName,
+    as_json: AsJson = False,
+    card: Annotated[bool, typer.Option("--card", help="Print the model card.")] = False,
+) -> None:
+    """Show what a bundle is, what it was trained on and what was measured of it."""
+    from commands import bundle
+
+    found = bundle.find(_load().settings, name)
+    if as_json:
+        print(json.dumps(bundle.manifest(found)))
+    elif card:
+        print(bundle.model_card(found), end="")
+    else:
+        bundle.print_bundle(found, out)
+
+
+@bundle_app.command("verify")
+def bundle_verify(
+    name: Annotated[str, typer.Argument(help="ID/VERSION, or a bundle's folder.")],
+) -> None:
+    """Hold a bundle against its digests, load it, and hold it against its golden output."""
+    from commands import bundle
+
+    _say(bundle.verify(_load().settings, name))
+
+
+@bundle_app.command("register")
+def bundle_register(
+    source: Annotated[Path, typer.Argument(help="A bundle's folder, or its ZIP.")],
+) -> None:
+    """Copy a bundle in, verified. It reads nothing before it is activated."""
+    from commands import bundle
+
+    _say(bundle.register(_load().settings, source))
+
+
+@bundle_app.command("export")
+def bundle_export(
+    name: BundleName,
+    to: Annotated[Path | None, typer.Option("--out", help="The ZIP; unset: by its name.")] = None,
+) -> None:
+    """Write a bundle as one ZIP, to be registered elsewhere."""
+    from commands import bundle
+
+    _say(bundle.export(_load().settings, name, to))
+
+
+@bundle_app.command("activate")
+def bundle_activate(
+    name: Annotated[
+        str, typer.Argument(help="ID/VERSION; or `configured`: what worker.bundle says.")
+    ],
+    reason: Reason = None,
+) -> None:
+    """Have a bundle read for the reports from now on, without dropping a study."""
+    from commands import bundle
+
+    _say(bundle.activate(_load().settings, name, reason))
+
+
+@bundle_app.command("rollback")
+def bundle_rollback(reason: Reason = None) -> None:
+    """Return to the bundle that was active before; again, to the one before that."""
+    from commands import bundle
+
+    _say(bundle.roll_back(_load().settings, reason))
+
+
+@bundle_app.command("shadow")
+def bundle_shadow(
+    name: Annotated[str, typer.Argument(help="ID/VERSION; or `off`.")],
+    reason: Reason = None,
+) -> None:
+    """Have a second bundle read everything too; nothing of it is sent."""
+    from commands import bundle
+
+    _say(bundle.shadow(_load().settings, name, reason))
+
+
+@bundle_app.command("compare")
+def bundle_compare(
+    since: Annotated[datetime | None, typer.Option(help="Read at or after (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Read before (UTC).")] = None,
+    films: Annotated[int, typer.Option(min=0, help="How many of the most different films.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Set what a bundle read in shadow beside what the active one read of the same films."""
+    from commands import compare
+
+    found = compare.compare(
+        _load().settings,
+        since and since.replace(tzinfo=UTC),
+        until and until.replace(tzinfo=UTC),
+        films,
+    )
+    if as_json:
+        print(json.dumps(found))
+    else:
+        compare.print_comparison(found, out)
+
+
+@bundle_app.command("history")
+def bundle_history(
+    limit: Annotated[int, typer.Option(min=1, help="Newest choices to list.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what was chosen, since when, by whom and why."""
+    from commands import bundle
+
+    rows = bundle.history(_load().settings, limit)
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        bundle.print_history(rows, out)
+
+
+@bundle_app.command("remove")
+def bundle_remove(name: BundleName) -> None:
+    """Delete a registered bundle that is not in use."""
+    from commands import bundle
+
+    _say(bundle.remove(_load().settings, name))
+
+
 @app.command()
 def train(
     names: Annotated[
@@ -430,6 +579,10 @@ def main() -> None:
         _fail(sentence, 2)
 
 
+def _say(sentence: str) -> None:
+    out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
 def _load() -> Loaded:
     try:
         return load(_Options.overrides, config=_Options.config)
@@ -465,7 +618,14 @@ def _environment() -> dict[str, str]:
     for key, value in _Options.overrides.items():
         text = value if isinstance(value, str) else json.dumps(value, default=str)
         environment["HILUM_" + key.replace(".", "__").upper()] = text
+    if _bundle_is_fixed():
+        environment[_FIXED_VARIABLE] = "1"
     return environment
+
+
+def _bundle_is_fixed() -> bool:
+    """Tell whether the command line names the bundle, so that no other one is activated."""
+    return "worker.bundle" in _Options.overrides or _FIXED_VARIABLE in os.environ
 
 
 def _fail(sentence: str, code: int) -> None:

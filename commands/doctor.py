@@ -14,11 +14,13 @@ from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from commands.send import echo
-from db import history, migrations
+from db import bundles, history, migrations
 from db.files import FileStore
+from db.models import BundleRole
 from db.session import Database, journal_mode
-from inference.bundle import BundleError, for_site, load_bundle
+from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.predict import Predictor
+from inference.worker.registry import Registry
 from scp_service.store_scu import Peer
 from settings import Loaded, Settings, mask_url
 
@@ -103,6 +105,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         migrations.upgrade(database, settings.data_path)
         with database.read() as session:
             counts = history.counts(session)
+            problems = bundles.problems(session)
     except (SQLAlchemyError, migrations.SchemaError, OSError) as error:
         detail = str(getattr(error, "orig", error)).strip().splitlines()[0]
         yield Check("database", Verdict.BAD, f"{url}: {detail}; see database_url")
@@ -116,6 +119,13 @@ def _database(settings: Settings) -> Iterator[Check]:
         f"{url}{mode}: {counts.studies} studies, {counts.live_tasks} tasks waiting,"
         f" {counts.pending_deliveries} deliveries pending",
     )
+    for choice, problem in problems:
+        yield Check(
+            f"bundle, {choice.role.value}",
+            Verdict.BAD,
+            f"{choice.bundle or 'the configured bundle'} cannot be used by the worker on"
+            f" {problem.worker}: {problem.sentence}; mend it, or choose another (`hilum bundle`)",
+        )
     if counts.quarantined_tasks:
         yield Check(
             "quarantine",
@@ -182,12 +192,12 @@ def _gpu() -> Check:
 
 def _bundle(settings: Settings) -> Iterator[Check]:
     try:
-        bundle = for_site(load_bundle(settings.worker.bundle), settings.worker.prevalence)
+        bundle = for_site(_active(settings), settings.worker.prevalence)
         predictor = Predictor(
             bundle, runtime=settings.worker.runtime, threads=settings.worker.threads
         )
     except BundleError as error:
-        yield Check("model", Verdict.BAD, str(error))
+        yield Check("model", Verdict.BAD, f"{error}; `hilum bundle list` shows all")
         return
     use = "; for evaluation only" if bundle.evaluation_only else ""
     yield Check(
@@ -195,6 +205,25 @@ def _bundle(settings: Settings) -> Iterator[Check]:
         Verdict.GOOD,
         f"{bundle.id} {bundle.version} on {predictor.runtime}, golden output met{use}",
     )
+
+
+def _active(settings: Settings) -> Bundle:
+    """Return the bundle that workers read with: the activated one, else the configured one.
+
+    Raises:
+        BundleError: it cannot be used.
+    """
+    database = Database(settings.database)
+    try:
+        with database.read() as session:
+            key = bundles.key_of(bundles.current(session, BundleRole.ACTIVE))
+    except SQLAlchemyError:
+        key = None  # what is wrong with the database is told by its own check
+    finally:
+        database.close()
+    if key is None:
+        return load_bundle(settings.worker.bundle)
+    return Registry(settings.data_path).load(key)
 
 
 def _is_free(host: str, port: int) -> bool:

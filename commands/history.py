@@ -14,7 +14,7 @@ from rich.text import Text
 from sqlalchemy.orm import Session
 
 from db import history
-from db.models import Instance, Study, columns_of
+from db.models import Instance, ShadowReading, Study, columns_of
 
 _COLORS = {"opacity": "red", "abnormal": "yellow", "normal": "green", "failed": "magenta"}
 
@@ -85,7 +85,11 @@ def everything(session: Session, study: Study) -> dict[str, Any]:
     return {
         **_plain(study),
         "images": [
-            {**_plain(image), "readings": [_plain(each) for each in image.readings]}
+            {
+                **_plain(image),
+                "readings": [_plain(each) for each in image.readings],
+                "shadow_readings": [_plain(each) for each in image.shadow_readings],
+            }
             for image in study.instances
         ],
         "reports": [
@@ -124,6 +128,12 @@ def print_study(session: Session, study: Study, console: Console) -> None:
                 f" {box['height']:.0f} high, score {box['score']:.0%}",
                 highlight=False,
             )
+        for beside in image.shadow_readings:
+            console.print(
+                f"  in shadow, not reported: {_said_in_shadow(beside)}",
+                highlight=False,
+                markup=False,
+            )
     console.print()
     print_timeline(session, study.id, console)
 
@@ -153,6 +163,12 @@ def _said(image: Instance) -> str:
         )
     flag = " (an altered copy)" if image.altered_from is not None else ""
     return f"{image.state.value}{flag}: {image.reason or 'no reading yet'}"
+
+
+def _said_in_shadow(beside: ShadowReading) -> str:
+    if beside.pneumonia is None:
+        return f"{beside.bundle} gave no reading ({beside.reason})"
+    return f"{beside.bundle} {beside.finding}, pneumonia {beside.pneumonia:.0%}"
 
 
 def _plain(row: Any) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from db.session import Database
 from scp_service.supervise import ROLES, SUPERVISOR_VARIABLE, supervise
 from settings import Settings
 
+_log = logging.getLogger(__name__)
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -55,24 +57,29 @@ def listen(settings: Settings) -> None:
         stop.wait()
 
 
-def work(settings: Settings) -> None:
-    """Read and report until told to stop."""
-    stop = _begin("work", settings)
-    from inference.bundle import for_site, load_bundle
-    from inference.predict import Predictor
-    from inference.worker import Worker
+def work(settings: Settings, *, fixed: bool = False) -> None:
+    """Read and report until told to stop.
 
-    predictor = Predictor(
-        for_site(load_bundle(settings.worker.bundle), settings.worker.prevalence),
-        runtime=settings.worker.runtime,
-        threads=settings.worker.threads,
-    )
+    `fixed`: `worker.bundle` stands on the command line, so what is activated is not followed.
+    """
+    stop = _begin("work", settings)
+    from inference.worker import Worker
+    from inference.worker.choice import loader, open_chosen
+    from inference.worker.registry import Registry
+    from inference.worker.shadow import reading_in_shadow
+
+    owner, machine = _owner("work"), socket.gethostname()[:64]
     with opened(settings) as (database, store):
-        bundle = predictor.bundle
-        logging.getLogger(__name__).info(
-            "Reading with %s %s on %s.", bundle.id, bundle.version, predictor.runtime
-        )
-        Worker(settings, database, store, predictor, _owner("work")).run(stop)
+        load = loader(settings, Registry(store.root))
+        if fixed:
+            predictor, watch = load(None), None
+            _log.info("The bundle is fixed by the command line: no other one is activated here.")
+        else:
+            predictor, watch = open_chosen(database, load, machine)
+        gc.freeze()  # the network stays too
+        _log.info("Reading with %s on %s.", predictor.bundle.label, predictor.runtime)
+        with reading_in_shadow(settings, database, store, owner, machine):
+            Worker(settings, database, store, predictor, owner, watch).run(stop)
 
 
 def deliver(settings: Settings) -> None:
@@ -95,10 +102,10 @@ def schedule(settings: Settings) -> None:
 
 def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     """Run every role as a child process until told to stop."""
-    from inference.bundle import for_site, load_bundle
+    from inference.bundle import load_bundle
 
     stop = _begin("serve", settings)
-    for_site(load_bundle(settings.worker.bundle), settings.worker.prevalence)
+    load_bundle(settings.worker.bundle)
     with opened(settings):
         pass  # so that a database or folder that cannot be used stops the start, with one message
     supervise(ROLES, environment, stop)

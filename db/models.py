@@ -1,4 +1,5 @@
-"""The tables: studies, instances, readings, reports, results, deliveries, tasks and events.
+"""The tables: studies, instances, readings, reports, results, deliveries, tasks and events; which
+bundles are in use, and what a second one would have said.
 
 Times are aware UTC datetimes. States are enums; `db.studies` and `db.deliveries` hold the moves
 between them.
@@ -69,11 +70,16 @@ class DeliveryState(StrEnum):
 
 
 class TaskKind(StrEnum):
-    """What a task does, and to what: `read` an instance, `report` a study, `deliver` a delivery."""
+    """What a task does, and to what.
+
+    `read` an instance, `report` a study, `deliver` a delivery; `shadow` reads an instance with a
+    second bundle, for comparison alone.
+    """
 
     READ = "read"
     REPORT = "report"
     DELIVER = "deliver"
+    SHADOW = "shadow"
 
 
 class TaskState(StrEnum):
@@ -91,6 +97,15 @@ class Subject(StrEnum):
     INSTANCE = "instance"
     DELIVERY = "delivery"
     TASK = "task"
+
+
+class BundleRole(StrEnum):
+    """What a bundle is chosen for."""
+
+    ACTIVE = "active"
+    """Its readings are reported."""
+    SHADOW = "shadow"
+    """It reads everything too, for comparison; nothing of it is sent."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -220,6 +235,9 @@ class Instance(Base):
     study: Mapped[Study] = relationship(back_populates="instances")
     readings: Mapped[list[StoredReading]] = relationship(
         back_populates="instance", order_by="StoredReading.id", passive_deletes=True
+    )
+    shadow_readings: Mapped[list[ShadowReading]] = relationship(
+        order_by="ShadowReading.id", viewonly=True
     )
 
 
@@ -358,6 +376,77 @@ class Task(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BundleChoice(Base):
+    """One choice of a bundle for a role. The latest of a role holds; none is ever changed.
+
+    Without a bundle it says that the role is left to the configuration: for `active` that is
+    `worker.bundle`, for `shadow` none.
+    """
+
+    __tablename__ = "bundle_choice"
+    __table_args__ = (Index("ix_bundle_choice_role_id", "role", "id"), _IDS_ARE_USED_ONCE)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    role: Mapped[BundleRole] = mapped_column(_enum(BundleRole))
+    bundle: Mapped[str | None] = mapped_column(String(64))
+    version: Mapped[str | None] = mapped_column(String(64))
+    digest: Mapped[str | None] = mapped_column(String(64))
+    """Digest of its bundle.json: another bundle of the same name is not what was chosen."""
+    before_id: Mapped[int | None] = mapped_column(
+        ForeignKey("bundle_choice.id", ondelete="SET NULL")
+    )
+    """The choice that a rollback returns to; None: what is configured."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    by: Mapped[str] = mapped_column(String(128))
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
+class BundleProblem(Base):
+    """A chosen bundle that a worker cannot use, for as long as that is so."""
+
+    __tablename__ = "bundle_problem"
+    __table_args__ = (UniqueConstraint("choice_id", "worker"), _IDS_ARE_USED_ONCE)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    choice_id: Mapped[int] = mapped_column(ForeignKey("bundle_choice.id", ondelete="CASCADE"))
+    worker: Mapped[str] = mapped_column(String(64))
+    """The machine that the worker runs on."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sentence: Mapped[str] = mapped_column(Text)
+
+
+class ShadowReading(Base):
+    """What a bundle in shadow said of one image, beside the reading that counts.
+
+    Where it gave no reading, `refusal_code` and `reason` tell why, and the figures are None.
+    """
+
+    __tablename__ = "shadow_reading"
+    __table_args__ = _IDS_ARE_USED_ONCE
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    instance_id: Mapped[int] = mapped_column(
+        ForeignKey("instance.id", ondelete="CASCADE"), index=True
+    )
+    reading_id: Mapped[int | None] = mapped_column(
+        ForeignKey("reading.id", ondelete="CASCADE"), index=True
+    )
+    """The reading that it is compared with; None where the active bundle's way refused the image.
+    """
+    bundle: Mapped[str] = mapped_column(String(128))
+    device_uid: Mapped[str | None] = mapped_column(String(64))
+    p_normal: Mapped[float | None] = mapped_column(Float)
+    p_not_normal: Mapped[float | None] = mapped_column(Float)
+    p_lung_opacity: Mapped[float | None] = mapped_column(Float)
+    pneumonia: Mapped[float | None] = mapped_column(Float)
+    finding: Mapped[str | None] = mapped_column(String(16))
+    threshold: Mapped[float | None] = mapped_column(Float)
+    boxes: Mapped[list[dict[str, float]]] = mapped_column(JSON)
+    refusal_code: Mapped[str | None] = mapped_column(String(32))
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class Event(Base):

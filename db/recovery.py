@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import CursorResult, update
 from sqlalchemy.orm import Session
 
-from db import queue
+from db import queue, shadows
 from db.models import Study, StudyState, Task, TaskKind, TaskState
 from db.studies import fail_report, quarantine_image
 
@@ -24,6 +24,8 @@ def return_expired(session: Session, *, owner: str, max_attempts: int, now: date
             quarantine_image(session, lease, reason=reason, now=now)
         elif lease.kind is TaskKind.REPORT and lease.attempts >= max_attempts:
             fail_report(session, lease, reason=reason, now=now)
+        elif lease.kind is TaskKind.SHADOW and lease.attempts >= max_attempts:
+            shadows.fail(session, lease, reason=reason, now=now)
         else:
             queue.retry_later(session, lease, at=now, error="its worker was lost")
     return len(leases)

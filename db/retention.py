@@ -47,7 +47,7 @@ def forget(session: Session, study_id: int, *, reason: str, now: datetime) -> No
     session.execute(
         delete(Task).where(
             or_(
-                and_(Task.kind == TaskKind.READ, Task.subject_id.in_(images)),
+                and_(Task.kind.in_((TaskKind.READ, TaskKind.SHADOW)), Task.subject_id.in_(images)),
                 and_(Task.kind == TaskKind.REPORT, Task.subject_id == study_id),
                 and_(Task.kind == TaskKind.DELIVER, Task.subject_id.in_(sent)),
             )

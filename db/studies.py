@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from db import queue
+from db import queue, shadows
 from db.deliveries import plan
 from db.events import record
 from db.models import (
@@ -93,29 +93,31 @@ class FinishedReport:
 def record_readings(
     session: Session, readings: Sequence[tuple[queue.Lease, StoredReading]], *, now: datetime
 ) -> None:
-    """Finish read tasks with readings, which are dated `now`.
+    """Finish read tasks with readings, which are dated `now`; a bundle in shadow is asked too.
 
     Raises:
         queue.LeaseLostError: a task was taken over; roll back.
     """
-    leases = [lease for lease, _ in readings]
-    queue.finish_all(session, leases)
-    _settle(session, [lease.subject_id for lease in leases], InstanceState.READ, now=now)
+    queue.finish_all(session, [lease for lease, _ in readings])
+    ids = [lease.subject_id for lease, _ in readings]
+    _settle(session, ids, InstanceState.READ, now=now)
     for _, row in readings:
         row.created_at = now
         session.add(row)
+    shadows.ask(session, ids, now=now)
 
 
 def record_refusal(
     session: Session, lease: queue.Lease, *, code: str, reason: str, now: datetime
 ) -> None:
-    """Finish a read task whose image may not or cannot be read, for good.
+    """Finish a read task whose image may not or cannot be read, for good; a shadow is asked too.
 
     Raises:
         queue.LeaseLostError: the task was taken over; roll back.
     """
     queue.finish(session, lease)
     _settle(session, [lease.subject_id], InstanceState.REFUSED, now=now, code=code, reason=reason)
+    shadows.ask(session, [lease.subject_id], now=now)
 
 
 def quarantine_image(session: Session, lease: queue.Lease, *, reason: str, now: datetime) -> None:

@@ -240,7 +240,7 @@ def load_bundle(path: Path | None = None) -> Bundle:
         raise BundleError(f"{folder}: no readable {MANIFEST} is here; {_REMEDY}") from None
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{folder / MANIFEST}: not valid JSON ({error}); {_REMEDY}") from None
     manifest = _validated(fields, folder)
     bundle = Bundle(path=folder, **_fields(manifest))

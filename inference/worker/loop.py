@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select
@@ -24,19 +23,16 @@ from sqlalchemy.orm import Session
 from db import queue, studies
 from db.files import FileStore
 from db.keeper import LeaseKeeper
-from db.models import Instance, StoredReading, TaskKind
+from db.models import Instance, TaskKind
 from db.session import Database
-from inference.bundle import Bundle, device
-from inference.isolation import ChildFailedError, IsolatedPool
+from inference.isolation import IsolatedPool
 from inference.outcome import outcome
 from inference.predict import Predictor, Raw
 from inference.prepare import Limits, Prepared, prepare
-from inference.reading import (
-    Device,
-    Refusal,
-)
-from inference.report.build import ReportError
+from inference.reading import Device, Refusal
 from inference.worker.build import Built, build
+from inference.worker.choice import BundleWatch, Model
+from inference.worker.outcomes import Outcomes, Record, outcome_of
 from inference.worker.rows import read_by_others, recorded_at, study_job, to_row
 from settings import Settings
 
@@ -50,51 +46,37 @@ _LOOK_SECONDS = 0.1
 _DATABASE_WAIT_SECONDS = 2.0
 _RETRY = queue.Backoff(first=1.0, longest=60.0)
 
-_Record = Callable[[Session, datetime], None]
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Outcomes:
-    """What a turn made, to be recorded in one transaction: the frequent outcomes by kind."""
-
-    readings: list[tuple[queue.Lease, StoredReading]] = field(default_factory=list)
-    reports: list[studies.FinishedReport] = field(default_factory=list)
-    others: list[tuple[queue.Lease, _Record]] = field(default_factory=list)
-
-    def leases(self) -> list[queue.Lease]:
-        """List the leases that the outcomes were made under."""
-        return [
-            *(lease for lease, _ in self.readings),
-            *(each.lease for each in self.reports),
-            *(lease for lease, _ in self.others),
-        ]
-
-    def only(self, task_ids: set[int]) -> _Outcomes:
-        """Return the outcomes of these tasks."""
-        return _Outcomes(
-            [each for each in self.readings if each[0].task_id in task_ids],
-            [each for each in self.reports if each.lease.task_id in task_ids],
-            [each for each in self.others if each[0].task_id in task_ids],
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A film ready for the network, with the lease that it is read under."""
+    """A film ready for the network of `model`, with the lease that it is read under."""
 
     lease: queue.Lease
+    model: Model
     film: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class _Reporting:
+    """A report that is being made by the name of `device`, from what and under which lease."""
+
+    lease: queue.Lease
+    source: studies.Material
+    device: Device
 
 
 class Worker:
     """Reads and reports until told to stop.
+
+    A film is read by the network that it was prepared for, also where another bundle is activated
+    meanwhile. A report names one bundle: what another one has read of its study is read anew.
 
     Args:
         settings: limits, leases, how results look, and the destinations' profiles.
         database, store: where tasks and files are.
         predictor: the bundle's network, loaded.
         owner: this worker's name in leases.
+        watch: brings another network when another bundle is activated; None: it stays the same.
     """
 
     def __init__(
@@ -104,20 +86,20 @@ class Worker:
         store: FileStore,
         predictor: Predictor,
         owner: str,
+        watch: BundleWatch | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
         self._store = store
-        self._predictor = predictor
-        self._bundle: Bundle = predictor.bundle
-        self._device: Device = device(predictor.bundle)
+        self._model = Model.of(predictor)
+        self._watch = watch
         self._owner = owner
         self._limits = Limits(settings.worker.max_pixels, settings.eligibility)
-        self._reading: dict[Future[Prepared | Refusal], queue.Lease] = {}
-        self._reporting: dict[Future[Built], tuple[queue.Lease, studies.Material]] = {}
+        self._reading: dict[Future[Prepared | Refusal], tuple[queue.Lease, Model]] = {}
+        self._reporting: dict[Future[Built], _Reporting] = {}
         self._ready: list[_Prepared] = []
         self._predicting: dict[Future[list[Raw]], list[_Prepared]] = {}
-        self._outcomes = _Outcomes()
+        self._outcomes = Outcomes()
         self._gathering_since: float | None = None
         self._looked = 0.0
 
@@ -142,9 +124,12 @@ class Worker:
                     stop.wait(_DATABASE_WAIT_SECONDS)
             self._give_back()
         self._keeper.close()
+        if self._watch is not None:
+            self._watch.close()
 
     def _turn(self, pool: IsolatedPool, network: Executor, stop: threading.Event) -> None:
         """Take what work there is room for, then gather what is done, and record it in time."""
+        self._follow()
         if not self._under_way() or time.monotonic() - self._looked >= _LOOK_SECONDS:
             self._take_reads(pool)
             self._take_reports(pool)
@@ -159,6 +144,13 @@ class Worker:
         self._collect(done)
         if self._is_time_to_record():
             self._commit(stop)
+
+    def _follow(self) -> None:
+        """Read with another bundle from now on, if one was activated and its network is loaded."""
+        predictor = None if self._watch is None else self._watch.poll()
+        if predictor is not None:
+            self._model = Model.of(predictor)
+            _log.info("Reading with %s on %s.", predictor.bundle.label, predictor.runtime)
 
     def _under_way(self) -> list[Future[Any]]:
         return [*self._reading, *self._reporting, *self._predicting]
@@ -188,9 +180,9 @@ class Worker:
         if room < size and self._reading:
             return
         for lease, path in self._claim(TaskKind.READ, room):
-            form = self._bundle.input_form
+            form = self._model.predictor.bundle.input_form
             future = pool.submit(prepare, path, form, self._limits, key=str(path))
-            self._reading[future] = lease
+            self._reading[future] = (lease, self._model)
 
     def _take_reports(self, pool: IsolatedPool) -> None:
         size = self._settings.worker.batch_size
@@ -205,9 +197,8 @@ class Worker:
             now = self._database.now(session)
             leases = self._lease(session, TaskKind.REPORT, room, now)
             sources = studies.material(session, [lease.subject_id for lease in leases])
-            stale = {
-                lease: read_by_others(sources[lease.subject_id], self._device) for lease in leases
-            }
+            device = self._model.device
+            stale = {lease: read_by_others(sources[lease.subject_id], device) for lease in leases}
             for lease, images in stale.items():
                 if images:
                     reason = "another model is in use now"
@@ -216,10 +207,10 @@ class Worker:
         self._keeper.hold(fresh)
         for lease in fresh:
             source = sources[lease.subject_id]
-            job = study_job(source, self._store, self._device, self._settings)
+            job = study_job(source, self._store, device, self._settings)
             # To the child that decoded the film, which may remember it.
             future = pool.submit(build, job, self._store.root, key=str(job.images[0].path))
-            self._reporting[future] = (lease, source)
+            self._reporting[future] = _Reporting(lease, source, device)
 
     def _claim(self, kind: TaskKind, room: int) -> list[tuple[queue.Lease, Path]]:
         with self._database.read() as session:
@@ -252,41 +243,44 @@ class Worker:
         """Turn finished futures into films for the network and into what is to be recorded."""
         outcomes = self._outcomes
         for film in [each for each in self._reading if each in done]:
-            lease = self._reading.pop(film)
-            made = _outcome_of(film)
+            lease, model = self._reading.pop(film)
+            made = outcome_of(film)
             if isinstance(made, Prepared):
-                self._ready.append(_Prepared(lease, made))
+                self._ready.append(_Prepared(lease, model, made))
             elif isinstance(made, Refusal):
                 outcomes.others.append((lease, _refused(lease, made)))
             else:
                 outcomes.others.append((lease, self._image_failed(lease, made)))
         for report in [each for each in self._reporting if each in done]:
-            lease, source = self._reporting.pop(report)
-            built = _outcome_of(report)
+            task = self._reporting.pop(report)
+            built = outcome_of(report)
             if isinstance(built, Built):
-                outcomes.reports.append(self._reported(lease, source, built))
+                outcomes.reports.append(self._reported(task, built))
             else:
-                outcomes.others.append((lease, self._report_failed(lease, built)))
+                outcomes.others.append((task.lease, self._report_failed(task.lease, built)))
         for prediction in [each for each in self._predicting if each in done]:
             batch = self._predicting.pop(prediction)
             for each, raw in zip(batch, prediction.result(), strict=True):
                 self._settle(each, raw)
 
-    def _predict(self, network: Executor) -> None:
-        """Have the network read what is ready, as much as it takes at once."""
-        batch = self._ready[: self._settings.worker.batch_size]
-        del self._ready[: len(batch)]
-        inputs = np.stack([each.film.input for each in batch])
-        self._predicting[network.submit(self._predictor.predict, inputs)] = batch
-
     def _settle(self, film: _Prepared, raw: Raw) -> None:
         """Keep what the network's look at a film amounts to: a reading or a refusal."""
-        said = outcome(raw, film.film, self._bundle)
+        said = outcome(raw, film.film, film.model.predictor.bundle)
         if isinstance(said, Refusal):
             self._outcomes.others.append((film.lease, _refused(film.lease, said)))
         else:
-            row = to_row(said, film.lease.subject_id, self._device)
+            row = to_row(said, film.lease.subject_id, film.model.device)
             self._outcomes.readings.append((film.lease, row))
+
+    def _predict(self, network: Executor) -> None:
+        """Have the network read what is ready for it, as much as it takes at once."""
+        model = self._ready[0].model
+        batch = [each for each in self._ready if each.model is model]
+        del batch[self._settings.worker.batch_size :]
+        taken = {each.lease.task_id for each in batch}
+        self._ready = [each for each in self._ready if each.lease.task_id not in taken]
+        inputs = np.stack([each.film.input for each in batch])
+        self._predicting[network.submit(model.predictor.predict, inputs)] = batch
 
     def _commit(self, stop: threading.Event) -> None:
         """Record what was gathered in one transaction; what lost its lease is dropped alone.
@@ -294,7 +288,7 @@ class Worker:
         A database that fails is waited for: what was read must not be forgotten while its lease is
         kept alive. On the way out there is no time for that; the leases then end by themselves.
         """
-        outcomes, self._outcomes = self._outcomes, _Outcomes()
+        outcomes, self._outcomes = self._outcomes, Outcomes()
         while True:
             try:
                 self._record(outcomes)
@@ -305,7 +299,7 @@ class Worker:
                     break
         self._keeper.drop(outcomes.leases())
 
-    def _record(self, outcomes: _Outcomes) -> None:
+    def _record(self, outcomes: Outcomes) -> None:
         leases = outcomes.leases()
         with self._database.write() as session:
             now = self._database.now(session)
@@ -322,7 +316,7 @@ class Worker:
             session.flush()
             studies.close_quiet(session, quiet_seconds=self._settings.study_quiet_seconds, now=now)
 
-    def _image_failed(self, lease: queue.Lease, reason: str) -> _Record:
+    def _image_failed(self, lease: queue.Lease, reason: str) -> Record:
         def record(session: Session, now: datetime) -> None:
             if lease.attempts >= self._settings.worker.max_attempts:
                 studies.quarantine_image(session, lease, reason=reason, now=now)
@@ -332,7 +326,7 @@ class Worker:
 
         return record
 
-    def _report_failed(self, lease: queue.Lease, reason: str) -> _Record:
+    def _report_failed(self, lease: queue.Lease, reason: str) -> Record:
         _log.error("A report could not be made: %s", reason)
 
         def record(session: Session, now: datetime) -> None:
@@ -344,12 +338,11 @@ class Worker:
 
         return record
 
-    def _reported(
-        self, lease: queue.Lease, source: studies.Material, built: Built
-    ) -> studies.FinishedReport:
+    def _reported(self, task: _Reporting, built: Built) -> studies.FinishedReport:
+        source, device = task.source, task.device
         report = studies.NewReport(
-            bundle=f"{self._device.name} {self._device.version}",
-            device_uid=self._device.uid,
+            bundle=f"{device.name} {device.version}",
+            device_uid=device.uid,
             finding=built.finding.value,
             probability=built.probability,
             sentence=built.sentence,
@@ -359,12 +352,12 @@ class Worker:
         profiles = self._settings.profiles(source.source_ae, source.source_address)
         if not profiles:
             _log.warning("A report goes nowhere: no destination is configured for its sender.")
-        return studies.FinishedReport(lease, source, report, profiles)
+        return studies.FinishedReport(task.lease, source, report, profiles)
 
     def _give_back(self) -> None:
         leases = [
-            *self._reading.values(),
-            *(lease for lease, _ in self._reporting.values()),
+            *(lease for lease, _ in self._reading.values()),
+            *(each.lease for each in self._reporting.values()),
             *(each.lease for each in self._ready),
             *(each.lease for batch in self._predicting.values() for each in batch),
             *self._outcomes.leases(),
@@ -378,23 +371,7 @@ class Worker:
             _log.warning("Tasks could not be given back; they return when their leases end.")
 
 
-def _outcome_of(future: Future[T]) -> T | str:
-    """Return what a child process made, or in a few words why it could not.
-
-    One film or study must never stop the others, whatever is wrong with it. The text of an
-    unforeseen error may hold patient data, so only its kind is told.
-    """
-    try:
-        return future.result()
-    except (ChildFailedError, ReportError) as error:
-        return str(error)
-    except OSError as error:
-        return f"a file could not be read or written: {error.strerror}"
-    except Exception as error:
-        return f"an unforeseen error of the kind {type(error).__name__}"
-
-
-def _refused(lease: queue.Lease, refusal: Refusal) -> _Record:
+def _refused(lease: queue.Lease, refusal: Refusal) -> Record:
     return lambda session, now: studies.record_refusal(
         session, lease, code=refusal.code.value, reason=refusal.reason, now=now
     )

@@ -11,13 +11,23 @@ from typing import Any
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
-from db import deliveries, queue, studies
+from db import deliveries, queue, shadows, studies
+from db.bundles import BundleKey
 from db.intake import Film, Outcome, record_films
-from db.models import Event, Instance, InstanceState, StoredReading, Study, TaskKind
+from db.models import (
+    Event,
+    Instance,
+    InstanceState,
+    ShadowReading,
+    StoredReading,
+    Study,
+    TaskKind,
+)
 from db.session import Database
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 OWNER = "worker@test:1"
+SECOND = BundleKey("second", "2", "2" * 64)
 LEASE_SECONDS = 30.0
 
 _numbers = itertools.count(1)
@@ -140,6 +150,31 @@ def read_all(database: Database) -> int:
     leases = claim(database, TaskKind.READ, limit=1000)
     for lease in leases:
         read(database, lease)
+    return len(leases)
+
+
+def shadow_reading(**values: Any) -> ShadowReading:
+    """Make the row of a reading in shadow."""
+    made: dict[str, Any] = {
+        "bundle": SECOND.label,
+        "device_uid": "2.25.2",
+        "p_normal": 0.2,
+        "p_not_normal": 0.2,
+        "p_lung_opacity": 0.6,
+        "pneumonia": 0.6,
+        "finding": "opacity",
+        "threshold": 0.5,
+        "boxes": [],
+    }
+    return ShadowReading(**{**made, **values})
+
+
+def read_in_shadow(database: Database, **values: Any) -> int:
+    """Finish every shadow task with such a reading; return how many there were."""
+    leases = claim(database, TaskKind.SHADOW, limit=1000)
+    for lease in leases:
+        with database.write() as session:
+            shadows.record(session, lease, shadow_reading(**values), now=database.now(session))
     return len(leases)
 
 

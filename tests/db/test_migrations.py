@@ -15,11 +15,21 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from db import migrations
-from db.models import Base
+from db import bundles, migrations
+from db.models import Base, StoredReading, Task, TaskKind
 from db.session import Database
 from tests import peers
-from tests.db.makers import film, receive
+from tests.db.makers import (
+    SECOND,
+    claim_one,
+    film,
+    read,
+    read_all,
+    read_in_shadow,
+    receive,
+    rows,
+    study_of,
+)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -102,6 +112,38 @@ def test_the_way_back_to_nothing(empty: Database, tmp_path: Path) -> None:
     assert tables(empty) == {"alembic_version"}
     migrations.upgrade(empty, tmp_path)
     migrations.check(empty)
+
+
+def test_a_database_of_the_first_version_keeps_its_rows(empty: Database, tmp_path: Path) -> None:
+    """The tables of bundles are added, and what was received before goes on its way."""
+    with empty.engine.connect() as connection:
+        command.upgrade(with_connection(connection), "0001")
+    assert "bundle_choice" not in tables(empty)
+    first = film()
+    receive(empty, first)
+    migrations.upgrade(empty, tmp_path)
+    with empty.write() as session:
+        bundles.shadow(session, SECOND, by="test", reason=None, now=empty.now(session))
+    assert read_all(empty) == 1
+    assert read_in_shadow(empty) == 1
+    with empty.read() as session:
+        assert [each.path for each in study_of(session, first).instances] == [first.path]
+
+
+def test_the_way_back_to_the_first_version_keeps_what_it_knows(
+    empty: Database, tmp_path: Path
+) -> None:
+    migrations.upgrade(empty, tmp_path)
+    with empty.write() as session:
+        bundles.shadow(session, SECOND, by="test", reason=None, now=empty.now(session))
+    receive(empty, film(), film())
+    read(empty, claim_one(empty, TaskKind.READ, limit=1))
+    assert {each.kind for each in rows(empty, Task)} == {"read", "shadow"}
+    with empty.engine.connect() as connection:
+        command.downgrade(with_connection(connection), "0001")
+    assert {each.kind for each in rows(empty, Task)} == {"read"}
+    assert len(rows(empty, StoredReading)) == 1
+    assert not tables(empty) & {"bundle_choice", "bundle_problem", "shadow_reading"}
 
 
 def test_a_newer_database_is_refused_and_left_alone(empty: Database, tmp_path: Path) -> None:

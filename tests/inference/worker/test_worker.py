@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,73 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy.exc import OperationalError
 
-from db import migrations, studies
-from db.files import FileStore, Intake
-from db.intake import record_films
-from db.models import Instance, Report, Result, StoredReading, Study, Task
+from db import studies
+from db.files import FileStore
+from db.models import Instance, Result, StoredReading, Study, Task
 from db.session import Database
-from inference.bundle import KINDS, FilmKinds, Metric, load_bundle
+from inference.bundle import KINDS, FilmKinds, Metric
 from inference.predict import Predictor, Raw
-from inference.worker import Worker
-from settings import Settings
-from tests.db.makers import film, rows
+from tests.db.makers import rows
+from tests.inference.worker.work import receive, reported, working
 from tests.peers import wait_until
-from training.phantoms import Kind, phantom, write_phantom_dicom
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    """The packaged network."""
-    return Predictor(load_bundle(None))
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty SQLite database."""
-    with closing(Database(f"sqlite:///{tmp_path / 'hilum.sqlite'}")) as database:
-        migrations.upgrade(database, tmp_path)
-        yield database
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FileStore:
-    """An empty data folder."""
-    store = FileStore(tmp_path)
-    store.prepare()
-    return store
-
-
-def receive(database: Database, store: FileStore, folder: Path, *kinds: Kind) -> None:
-    """Keep and record phantoms as the listener does."""
-    with closing(Intake(store)) as intake:
-        for number, kind in enumerate(kinds, start=1):
-            file = folder / f"{number}.dcm"
-            write_phantom_dicom(
-                phantom(np.random.default_rng(number), kind=kind, size=512), file, number=number
-            )
-            path = intake.put([file.read_bytes()], datetime.now(UTC))
-            with database.write() as session:
-                record_films(session, [film(path=path)], database.now(session))
-            intake.settle(path, keep=True)
-
-
-@contextmanager
-def working(database: Database, store: FileStore, predictor: Predictor) -> Iterator[None]:
-    """Run a worker until the end of the block."""
-    settings = Settings(study_quiet_seconds=0, worker={"decode_processes": 1, "lease_seconds": 2})
-    stop = threading.Event()
-    worker = Worker(settings, database, store, predictor, "worker")
-    thread = threading.Thread(target=worker.run, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def reported(database: Database, count: int) -> bool:
-    return len(rows(database, Report)) == count and not rows(database, Task)
 
 
 def test_films_are_read_and_studies_reported(
