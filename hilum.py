@@ -8,7 +8,7 @@ import sys
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -554,16 +554,35 @@ def evaluate(
 def train_bundle(
     rsna: Annotated[Path, typer.Argument(help="The RSNA challenge's folder.")],
     to: Annotated[Path, typer.Option("--out", help="The bundle's folder.")] = Path("runs/bundle"),
-    nih: Annotated[Path | None, typer.Option(help="A folder of NIH films to test on.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="ImageNet weights of MobileNetV2 without its top.")
+    nih: Annotated[
+        Path | None, typer.Option(help="A folder of NIH films to train on too, with less weight.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="ImageNet weights of the backbone, without its top.")
+    ] = None,
+    size: Annotated[
+        Literal["small", "large"],
+        typer.Option(help="small: MobileNetV2, for CPUs; large: EfficientNetV2-S."),
+    ] = "small",
+    precision: Annotated[
+        Literal["float32", "mixed_float16", "mixed_bfloat16"],
+        typer.Option(help="Number format of the layers in training."),
+    ] = "float32",
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "1",
 ) -> None:
     """Train, measure and write a bundle such as the packaged one. A stopped run goes on."""
     from training.default_bundle import make_default_bundle
 
-    make_default_bundle(rsna, nih, weights, to, version=version, say=out.print)
+    make_default_bundle(
+        rsna,
+        nih,
+        weights,
+        to,
+        version=version,
+        size=size,
+        precision=precision,
+        say=out.print,
+    )
 
 
 def main() -> None:

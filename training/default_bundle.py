@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,18 @@ from training.evaluation.out_of_fold import foreign_auc, keep, out_of_fold, outp
 from training.export import export_bundle
 from training.fit import Outputs, Recipe, Said, together
 from training.model_card import model_card
-from training.networks import BACKBONES, Size, build
+from training.networks import BACKBONES, Precision, Size, build
 from training.phantoms import Kind, phantom
 from training.runs import Runs
 from training.splits import patient_folds
-from training.stem import on_cpu
-from training.tables import Film, read_kaggle, read_nih
+from training.stem import fastest
+from training.tables import LUNG_OPACITY, Film, read_kaggle, read_nih
 
+RECIPES: dict[Size, Recipe] = {
+    "small": Recipe(),
+    "large": Recipe(epochs=8, tune_epochs=16, members=1),
+}
+"""How each size is trained: the large one is meant for a GPU, its backbone's end is trained too."""
 SIDE = 512
 FOLDS = 5
 INTENDED_USE = (
@@ -44,6 +50,7 @@ def make_default_bundle(
     *,
     version: str = "1",
     size: Size = "small",
+    precision: Precision = "float32",
     recipe: Recipe | None = None,
     work: Path = Path("runs/default_bundle"),
     seed: int = 0,
@@ -65,14 +72,15 @@ def make_default_bundle(
         out: The bundle's folder.
         version: The bundle's version.
         size: The backbone: "small" for CPUs, "large" for GPUs.
-        recipe: How to train; None: the default recipe.
+        precision: Number format of the layers in training; the bundle's network is in float32.
+        recipe: How to train; None: the size's own.
         work: Folder of decoded films and finished trainings.
         seed: Seed of all chance.
         side: Side of the network's input in pixels.
         folds: Number of folds.
         say: Where progress is told.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or RECIPES[size]
     form = InputForm(side, "percentiles")
     films = read_kaggle(rsna) + (read_nih(nih) if nih is not None else [])
     squares = load_squares(films, form, work / "films")
@@ -87,12 +95,22 @@ def make_default_bundle(
     )
     start = hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else "random"
     data = fingerprint(films, squares)
-    network = build(side, weights, seed=seed, backbone=BACKBONES[size], tune=recipe.tune_epochs > 0)
+    building = partial(
+        build,
+        side,
+        weights,
+        seed=seed,
+        backbone=BACKBONES[size],
+        tune=recipe.tune_epochs > 0,
+    )
+    network = building(precision=precision)
     identity = f"{data} {recipe} {start} {size} {seed} {side} {folds}"
+    if precision != "float32":
+        identity += f" {precision}"
     runs = Runs(
         recipe,
         network,
-        on_cpu(network.stem),
+        fastest(network.stem),
         network.heads.get_weights(),
         seed,
         work,
@@ -100,7 +118,8 @@ def make_default_bundle(
         say,
     )
     examples = runs.examples(films, squares, fold_of)
-    said = runs.out_of_fold(examples, np.stack([square.image for square in squares]), fold_of)
+    images = np.stack([square.image for square in squares])
+    said = runs.out_of_fold(examples, images, fold_of)
     films_judged = Judged(
         outputs=together(next(iter(said.values())), side),
         labels=np.array([film.label for film in films], np.int32),
@@ -129,7 +148,9 @@ def make_default_bundle(
         say(f"{name}: {metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})")
 
     say(f"training on all films, {taken} epochs")
-    members = runs.on_all(examples, taken)
+    plain = network if precision == "float32" else building()
+    members = runs.on_all(examples, taken, plain.heads)
+    kinds = runs.kinds(images, [film.patient for film in films])
     manifest = Manifest(
         format=1,
         id="hilum-default" if size == "small" else "hilum-large",
@@ -144,15 +165,18 @@ def make_default_bundle(
         operating_point=OPERATING_POINT,
         operating_points=choice.operating_points,
         boxes=choice.boxes,
+        prevalence=round(float((judged.take(own).labels == LUNG_OPACITY).mean()), 4),
+        film_kinds=kinds.rule,
         trained_on=_trained_on(films, data),
         metrics=figures,
     )
     card = model_card(manifest, films, recipe, folds, taken)
     return export_bundle(
         out,
-        network,
+        plain,
         manifest,
         members=members,
+        kinds=kinds.head,
         golden=_golden(seed, form),
         model_card=card,
         model_card_html=card_page(f"{manifest.id} {manifest.version}", card, told),

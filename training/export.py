@@ -23,6 +23,7 @@ def export_bundle(
     manifest: Manifest,
     *,
     members: Sequence[keras.Model] | None = None,
+    kinds: keras.Model | None = None,
     golden: NDArray[np.uint8],
     model_card: str,
     model_card_html: str | None = None,
@@ -30,12 +31,13 @@ def export_bundle(
 ) -> Bundle:
     """Write `network` as a bundle at `path`; needs the TensorFlow backend.
 
-    `members` are heads in place of the network's own (see `networks.whole`). `golden` is (n, size,
-    size) uint8, films that may be given away; the output recorded for it is TensorFlow's.
+    `members` are heads in place of the network's own, `kinds` tells what kind of picture a film is
+    (see `networks.whole`). `golden` is (n, size, size) uint8, films that may be given away; the
+    output recorded for it is TensorFlow's.
     """
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "network"
-        model = whole(network, members)
+        model = whole(network, members, kinds)
         save_network(model, saved)
         found = {name: np.asarray(v) for name, v in model(golden[..., None]).items()}
         return write_bundle(
@@ -47,6 +49,7 @@ def export_bundle(
                 probabilities=softmax(found["logits"]).astype(np.float32),
                 boxes=found["boxes"],
                 scores=found["scores"],
+                kinds=(softmax(found["kinds"]).astype(np.float32) if "kinds" in found else None),
             ),
             model_card=model_card,
             model_card_html=model_card_html,

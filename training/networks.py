@@ -29,6 +29,7 @@ OPACITY_PRIOR = 0.02
 """What the box head gives at every location before training (Lin et al. 2017, section 4.1)."""
 
 Size = Literal["small", "large"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ def build(
     backbone: Backbone = BACKBONES["small"],
     tune: bool = False,
     width: int = 64,
+    precision: Precision = "float32",
 ) -> Network:
     """Build the network for square inputs of `size` pixels, a multiple of 32.
 
@@ -96,8 +98,20 @@ def build(
         tune: Leave the backbone's end, after its cut, to training; its batch normalisation stays
             frozen, for published weights may have it folded. Else all of it is frozen.
         width: Channels of the heads.
+        precision: Number format that layers compute in; weights and outputs are float32 always.
     """
     keras.utils.set_random_seed(seed)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return _build(size, weights, seed, backbone, tune, width)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _build(
+    size: int, weights: Path | None, seed: int, backbone: Backbone, tune: bool, width: int
+) -> Network:
     net = backbone.make(input_shape=(size, size, 3), include_top=False, weights=None)
     if weights is not None:
         net.load_weights(weights)
@@ -230,12 +244,17 @@ def decode(cells: keras.KerasTensor, size: int) -> tuple[keras.KerasTensor, kera
     return boxes, ops.sigmoid(cells[:, :, 0])
 
 
-def whole(network: Network, members: Sequence[keras.Model] | None = None) -> keras.Model:
+def whole(
+    network: Network,
+    members: Sequence[keras.Model] | None = None,
+    kinds: keras.Model | None = None,
+) -> keras.Model:
     """Join the parts to the exported network.
 
     uint8 (B, S, S, 1) to {"logits": (B, 3), "boxes": (B, n, 4), "scores": (B, n), "heat": (B, h,
     w)}, the heat map 0 to 1. `members` are heads in place of the network's own: of several, the
-    mean of what they say, logits and log distances, is what counts.
+    mean of what they say, logits and log distances, is what counts. `kinds` reads the stem's first
+    feature map and adds "kinds", logits in the order of `inference.bundle.KINDS`.
     """
     image = layers.Input((network.size, network.size, 1), dtype="uint8", name="image")
     features = network.stem(image)
@@ -245,13 +264,12 @@ def whole(network: Network, members: Sequence[keras.Model] | None = None) -> ker
         for name in said[0]
     }
     boxes, scores = decode(found["cells"], network.size)
-    return keras.Model(
-        image,
-        {
-            "logits": found["logits"],
-            "boxes": boxes,
-            "scores": scores,
-            "heat": ops.sigmoid(found["heat"]),
-        },
-        name="hilum",
-    )
+    outputs = {
+        "logits": found["logits"],
+        "boxes": boxes,
+        "scores": scores,
+        "heat": ops.sigmoid(found["heat"]),
+    }
+    if kinds is not None:
+        outputs["kinds"] = kinds(features[0])
+    return keras.Model(image, outputs, name="hilum")

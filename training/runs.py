@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from inference.bundle import FilmKinds
+from training import film_kinds
 from training.cache import Square
+from training.film_kinds import TrainedKinds
 from training.fit import Examples, Recipe, Said, apply, fit
 from training.networks import Network
 from training.stem import Features
@@ -111,8 +116,8 @@ class Runs:
             epochs = sorted(int(name.split("-")[1]) for name in kept if name.startswith("logits"))
             return {k: Said(kept[f"logits-{k}"], kept[f"cells-{k}"]) for k in epochs}
 
-    def on_all(self, examples: Examples, epochs: int) -> list[keras.Model]:
-        """Train the members on all films for so many epochs."""
+    def on_all(self, examples: Examples, epochs: int, like: keras.Model) -> list[keras.Model]:
+        """Train the members on all films for so many epochs; they come back in the form `like`."""
         films = np.arange(len(examples.labels))
         members = []
         for member in range(self.recipe.members):
@@ -122,12 +127,25 @@ class Runs:
                 self.say(f"member {member}: loss {losses[0]:.3f} to {losses[-1]:.3f}")
                 weights = self.network.heads.get_weights()
                 _save(file, {str(k): np.asarray(each) for k, each in enumerate(weights)})
-            heads = keras.models.clone_model(self.network.heads)
+            heads = keras.models.clone_model(like)
             with np.load(file) as kept:
                 heads.set_weights([kept[str(k)] for k in range(len(kept.files))])
             heads.name = f"heads_{member}"
             members.append(heads)
         return members
+
+    def kinds(self, images: NDArray[np.uint8], patients: Sequence[str]) -> TrainedKinds:
+        """Train what tells kinds of pictures on the frontal films; kept in `work`."""
+        file = self._file("kinds").with_suffix(".npz")
+        rules = TypeAdapter(FilmKinds)
+        if not file.exists():
+            made = film_kinds.train(self.featurise, images, patients, seed=self.seed, say=self.say)
+            weights = {str(k): each for k, each in enumerate(made.head.get_weights())}
+            _save(file, {**weights, "rule": np.array(rules.dump_json(made.rule).decode())})
+        head = film_kinds.head(tuple(self.network.stem.outputs[0].shape[1:]))
+        with np.load(file) as kept:
+            head.set_weights([kept[str(k)] for k in range(len(kept.files) - 1)])
+            return TrainedKinds(head, rules.validate_json(str(kept["rule"])))
 
     def _fit(
         self,
@@ -148,7 +166,7 @@ class Runs:
         return self.work / f"{what}-{key}"
 
 
-def _save(file: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
+def _save(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write through a second name, so that a file with the right name is whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part.npz")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ def on_cpu(stem: keras.Model) -> Callable[[NDArray[np.uint8]], Features]:
         return [found[name].astype(np.float16) for name in sorted(found)]
 
     return featurised
+
+
+def fastest(stem: keras.Model) -> Callable[[NDArray[np.uint8]], Features]:
+    """Return `featurise` of this stem by OpenVINO where TensorFlow has no GPU, else by Keras."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.config.list_physical_devices("GPU"):
+            return on_cpu(stem)
+    return partial(featurise, stem)
 
 
 def _listed(found: Any) -> Sequence[NDArray[np.float32]]:
