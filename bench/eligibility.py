@@ -23,7 +23,7 @@ from inference.bundle import Bundle, load_bundle
 from inference.eligibility import Stated, check_pixels
 from inference.film_kind import check_film_kind
 from inference.outcome import outcome
-from inference.pixels import letterbox
+from inference.pixels import InputForm, network_input
 from inference.predict import Predictor
 from inference.prepare import Limits, Prepared, load_display, prepare
 from inference.reading import Refusal, RefusedError
@@ -135,18 +135,18 @@ def _odd(judge: Judge, data: Path) -> Iterator[list[str]]:
         yield _counted(map(judge.file, others)).row(
             f"{name}, all but those: header and picture", "no"
         )
-    squares = _squares((p for p in paths if p.name not in FRONTAL), judge.bundle.input_size)
+    squares = _squares((p for p in paths if p.name not in FRONTAL), judge.bundle.input_form)
     yield _counted(map(judge.picture, squares)).row("the same that decode: picture alone", "no")
 
 
-def _squares(paths: Iterable[Path], size: int) -> Iterator[NDArray[np.uint8]]:
+def _squares(paths: Iterable[Path], form: InputForm) -> Iterator[NDArray[np.uint8]]:
     for path in paths:
         try:
             _, display = load_display(path, MAX_PIXELS)
         except (RefusedError, ValueError, AttributeError, RuntimeError):
             continue
         if check_pixels(display) is None:
-            yield letterbox(display, size)[0]
+            yield network_input(display, form)[0]
 
 
 def _made(judge: Judge, data: Path, each: int) -> Iterator[list[str]]:
@@ -154,7 +154,7 @@ def _made(judge: Judge, data: Path, each: int) -> Iterator[list[str]]:
     size = judge.bundle.input_size
     rng = np.random.default_rng(SEED)
     films = sorted((data / "rsna_mini" / "stage_2_test_images").glob("*.dcm"))
-    squares = list(_squares(films, size))
+    squares = list(_squares(films, judge.bundle.input_form))
     for name, (kind, change) in CHANGES.items():
         changed = (jittered(change(square, rng), rng) for square in squares)
         yield _counted(map(judge.picture, changed)).row(

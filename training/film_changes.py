@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.pixels import stretch
+
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, np.random.Generator], Picture]
 
@@ -130,8 +132,8 @@ CHANGES: Mapping[str, tuple[str, Change]] = {
 def jittered(picture: Picture, rng: np.random.Generator) -> Picture:
     """Move, tone and degrade a picture within what stays the same kind.
 
-    Half of the pictures are then stretched from their 0.5th to their 99.5th percentile, as networks
-    may do that read films of any window.
+    Half of the pictures are then stretched in grey, as networks may do that read films of any
+    window.
     """
     picture = _warped(
         picture,
@@ -160,13 +162,14 @@ def jittered(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def stretched(picture: Picture) -> Picture:
-    """Stretch greys from the 0.5th to the 99.5th percentile of what lies between black bars."""
-    shown = picture[picture.max(axis=1) > 0][:, picture.max(axis=0) > 0]
-    if shown.size == 0:
+    """Stretch the greys of what lies between black bars as `inference.pixels.stretch` does."""
+    rows, columns = (np.flatnonzero(picture.max(axis=axis)) for axis in (1, 0))
+    if len(rows) == 0:
         return picture
-    low, high = np.percentile(shown, (0.5, 99.5))
-    greys = np.clip((np.arange(256) - low) / max(high - low, 1.0), 0, 1) * 255
-    return np.asarray(cv2.LUT(picture, greys.astype(np.uint8)), np.uint8)
+    shown = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    picture = picture.copy()
+    picture[shown] = stretch(np.ascontiguousarray(picture[shown]))
+    return picture
 
 
 def _warped(

@@ -21,6 +21,7 @@ from training import metrics
 from training.kind_examples import Examples, Recipe, make_examples
 from training.networks import JIT
 from training.splits import patient_folds
+from training.stem import Features
 
 FRONTAL = KINDS.index("frontal")
 GRID = 4
@@ -72,7 +73,7 @@ def pool(shape: tuple[int, ...]) -> keras.Model:
 
 
 def train(
-    stem: keras.Model,
+    featurise: Callable[[NDArray[np.uint8]], Features],
     squares: NDArray[np.uint8],
     patients: Sequence[str],
     *,
@@ -84,7 +85,7 @@ def train(
     """Make examples, fit the head, and choose and measure its thresholds out-of-fold.
 
     Args:
-        stem: uint8 (B, S, S, 1) to features (B, h, w, channels).
+        featurise: The frozen stem, as `training.stem` runs it; the head reads its finest features.
         squares: Real frontal films, (n, S, S) uint8, as the network sees them.
         patients: The patient of each film.
         seed: Seed of all chance.
@@ -94,12 +95,12 @@ def train(
     """
     fitting = fitting or Fitting()
     say(f"making pictures of all kinds from {len(squares)} frontal films")
-    shape = tuple(stem.output.shape[1:])
+    shape = tuple(featurise(squares[:1])[0].shape[1:])
     pooling = pool(shape)
 
     def describe(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        features = stem.predict(pictures[..., None], batch_size=8, verbose=0)
-        return np.asarray(pooling.predict(features, batch_size=64, verbose=0), np.float32)
+        features = featurise(pictures)[0].astype(np.float32)
+        return np.asarray(pooling.predict_on_batch(features), np.float32)
 
     examples = make_examples(describe, squares, patients, recipe or Recipe(), seed=seed)
     doubts, kinds = out_of_fold(examples, fitting, seed=seed)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from training.film_kinds import (
 from training.kind_examples import Examples, Recipe, make_examples
 from training.networks import build
 from training.phantoms import phantom
+from training.stem import Features, featurise
 
 SIZE = 128
 SHAPE = (8, 8, 96)
@@ -44,8 +46,9 @@ def patients() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def stem() -> keras.Model:
-    return build(SIZE, None, seed=0).stem
+def features() -> Callable[[NDArray[np.uint8]], Features]:
+    """A stem that was never trained."""
+    return partial(featurise, build(SIZE, None, seed=0).stem)
 
 
 def made_up(seed: int = 0, count: int = 400) -> Examples:
@@ -137,15 +140,17 @@ def test_examples_are_of_every_kind_and_changes_stay_with_their_patient(
 
 @pytest.mark.slow
 def test_training_tells_kinds_and_says_how_well(
-    stem: keras.Model, squares: NDArray[np.uint8], patients: list[str]
+    features: Callable[[NDArray[np.uint8]], Features],
+    squares: NDArray[np.uint8],
+    patients: list[str],
 ) -> None:
     """Even on features of a stem that was never trained, a negative is told from a film."""
     said: list[str] = []
     trained = train(
-        stem, squares, patients, seed=0, recipe=RECIPE, fitting=FITTING, say=said.append
+        features, squares, patients, seed=0, recipe=RECIPE, fitting=FITTING, say=said.append
     )
-    films = np.asarray(trained.head(stem(squares[..., None])))
-    negatives = np.asarray(trained.head(stem((255 - squares)[..., None])))
+    films = np.asarray(trained.head(features(squares)[0]))
+    negatives = np.asarray(trained.head(features(255 - squares)[0]))
     assert (films.argmax(axis=1) == FRONTAL).mean() > 0.8
     assert (negatives.argmax(axis=1) != FRONTAL).mean() > 0.8
     assert trained.rule.threshold <= trained.rule.contradicted_threshold
