@@ -105,3 +105,12 @@ def test_a_pair_on_the_same_films_is_told_apart_better_than_one_on_others() -> N
 def test_without_a_class_there_is_no_figure() -> None:
     found = auc_interval(np.array([0.1, 0.2]), np.array([True, True]), alone(2), "AUC")
     assert np.isnan(found.value)
+
+
+def test_one_patient_of_a_class_tells_nothing_of_the_spread() -> None:
+    scores, truth = np.array([0.9, 0.2, 0.1]), np.array([True, False, False])
+    found = auc_interval(scores, truth, alone(3), "AUC")
+    assert (found.low, found.value, found.high) == (0.0, 1.0, 1.0)
+    pair = auc_difference(scores, -scores, truth, alone(3), "difference")
+    assert (pair.difference.low, pair.difference.value, pair.difference.high) == (-1.0, 1.0, 1.0)
+    assert pair.p == 1.0
