@@ -28,24 +28,33 @@ class Difference:
 def auc_interval(
     scores: Floats, truth: NDArray[np.bool_], patients: Sequence[str], of: str
 ) -> Metric:
-    """AUC with DeLong's 95 % interval; NaN where a class is missing."""
+    """AUC with DeLong's 95 % interval; NaN where a class is missing.
+
+    Where a class has one patient alone its variance is unknown, and the interval 0 to 1.
+    """
     aucs, covariance = auc_covariance([scores], truth, patients)
-    reach = _Z * sqrt(max(covariance[0, 0], 0.0)) if not isnan(covariance[0, 0]) else float("nan")
     value = float(aucs[0])
-    if isnan(value) or isnan(reach):
+    if isnan(value):
         return Metric(value=value, low=float("nan"), high=float("nan"), of=of)
+    variance = float(covariance[0, 0])
+    reach = 1.0 if isnan(variance) else _Z * sqrt(max(variance, 0.0))
     return rounded(value, max(value - reach, 0.0), min(value + reach, 1.0), of)
 
 
 def auc_difference(
     first: Floats, second: Floats, truth: NDArray[np.bool_], patients: Sequence[str], of: str
 ) -> Difference:
-    """How far the AUC of `first` lies above that of `second`, with DeLong's interval and test."""
+    """How far the AUC of `first` lies above that of `second`, with DeLong's interval and test.
+
+    Where a class has one patient alone, nothing is known: the interval is -1 to 1 and `p` 1.
+    """
     aucs, covariance = auc_covariance([first, second], truth, patients)
     value = float(aucs[0] - aucs[1])
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    if isnan(value) or isnan(variance):
+    if isnan(value):
         return Difference(Metric(value=value, low=float("nan"), high=float("nan"), of=of), 1.0)
+    if isnan(variance):
+        return Difference(rounded(value, -1.0, 1.0, of), 1.0)
     error = sqrt(max(variance, 0.0))
     p = erfc(abs(value) / error / sqrt(2)) if error > 1e-12 else float(abs(value) < 1e-12)
     return Difference(rounded(value, value - _Z * error, value + _Z * error, of), p)

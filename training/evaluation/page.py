@@ -35,6 +35,13 @@ _CAPTIONS = {
     "Challenge metric by IoU": "An IoU equal to the threshold is no hit.",
 }
 
+_CONTROLS = (
+    ("view_only_auc", "the view alone"),
+    ("mean_intensity_only_auc", "the mean grey alone"),
+    ("inverted_film_auc", "the film turned black for white"),
+    ("challenge_score_constant_boxes", "constant boxes"),
+)
+
 
 def render(report: Report) -> str:
     """Return the page."""
@@ -55,6 +62,7 @@ def render(report: Report) -> str:
         plots=plots(told),
         captions=_CAPTIONS,
         least=LEAST,
+        missing=[words for name, words in _CONTROLS if name not in told.controls],
     )
 
 

@@ -125,6 +125,8 @@ nor drawn box is left out; any box on a film without opacity scores 0.</p>
 <p class="muted">What is reached without looking at the film as a reader would. A model that does
 not lie clearly above these has learned a shortcut.</p>
 {{ table(told.controls, "") }}
+{% if missing %}<p class="muted">Not measured on these predictions: {{ missing | join(", ") }}.</p>
+{% endif %}
 
 {% if report.comparison %}
 <h2>Against {{ report.comparison.other }}</h2>

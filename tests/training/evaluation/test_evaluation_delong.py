@@ -61,6 +61,23 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     assert 0.91 <= covered / 300 <= 0.985
 
 
+def test_patients_with_films_of_both_classes_are_taken_together() -> None:
+    # Each patient has one film of either class and a level of his own, which cancels out within
+    # him: the AUC varies less than that of as many films of strangers.
+    rng = np.random.default_rng(8)
+    truth = np.arange(80) < 40
+    patients = alone(40) * 2
+    aucs, together, strangers = [], [], []
+    for _ in range(400):
+        scores = np.tile(rng.normal(0, 1.5, 40), 2) + truth + rng.normal(0, 0.7, 80)
+        value, covariance = auc_covariance([scores], truth, patients)
+        aucs.append(value[0])
+        together.append(covariance[0, 0])
+        strangers.append(auc_covariance([scores], truth, alone(80))[1][0, 0])
+    assert np.mean(together) == pytest.approx(np.var(aucs), rel=0.2)
+    assert np.mean(strangers) > 1.5 * np.var(aucs)
+
+
 def test_a_pair_that_is_the_same_differs_by_nothing() -> None:
     rng = np.random.default_rng(3)
     truth = rng.random(30) < 0.5
@@ -88,3 +105,12 @@ def test_a_pair_on_the_same_films_is_told_apart_better_than_one_on_others() -> N
 def test_without_a_class_there_is_no_figure() -> None:
     found = auc_interval(np.array([0.1, 0.2]), np.array([True, True]), alone(2), "AUC")
     assert np.isnan(found.value)
+
+
+def test_one_patient_of_a_class_tells_nothing_of_the_spread() -> None:
+    scores, truth = np.array([0.9, 0.2, 0.1]), np.array([True, False, False])
+    found = auc_interval(scores, truth, alone(3), "AUC")
+    assert (found.low, found.value, found.high) == (0.0, 1.0, 1.0)
+    pair = auc_difference(scores, -scores, truth, alone(3), "difference")
+    assert (pair.difference.low, pair.difference.value, pair.difference.high) == (-1.0, 1.0, 1.0)
+    assert pair.p == 1.0

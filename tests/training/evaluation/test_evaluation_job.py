@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from typer.testing import CliRunner
 
+import hilum
 import settings
 from commands.evaluate import evaluate as evaluate_command
 from commands.problem import ProblemError
@@ -292,6 +294,20 @@ def test_the_command_tells_bundle_and_folder_apart(
     kept, _ = keeping(tmp_path / "kept", films(30))
     said = run_command(kept.path, out=tmp_path / "again", out_of_fold=True)
     assert "tiny 1, out-of-fold" in said
+
+
+def test_the_front_door_has_the_command(tmp_path: Path) -> None:
+    kept, _ = keeping(tmp_path / "kept", films(30))
+    out = tmp_path / "out"
+    command = ["evaluate", str(kept.path), "--out-of-fold", "--out", str(out), "--draws", "20"]
+    found = CliRunner().invoke(hilum.app, command, catch_exceptions=False)
+    assert found.exit_code == 0
+    assert {file.name for file in out.iterdir()} == {
+        "report.html",
+        "report.json",
+        "predictions.csv",
+    }
+    assert json.loads((out / "report.json").read_text())["kind"] == "out-of-fold"
 
 
 def test_the_command_says_what_is_missing(bundle: Bundle, tmp_path: Path) -> None:
