@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inference.bundle import CLASSES, Bundle, Manifest, TrainedOn
 from inference.pixels import InputForm, network_input
+from training import kind_examples
 from training.cache import fingerprint, load_squares
 from training.card_page import card_page
 from training.evaluation.choice import OPERATING_POINT, Judged, choose, film_scores
@@ -52,6 +53,7 @@ def make_default_bundle(
     size: Size = "small",
     precision: Precision = "float32",
     recipe: Recipe | None = None,
+    pictures: kind_examples.Recipe | None = None,
     work: Path = Path("runs/default_bundle"),
     seed: int = 0,
     side: int = SIDE,
@@ -74,6 +76,8 @@ def make_default_bundle(
         size: The backbone: "small" for CPUs, "large" for GPUs.
         precision: Number format of the layers in training; the bundle's network is in float32.
         recipe: How to train; None: the size's own.
+        pictures: How many pictures of other kinds are made, to tell them from films; None: as many
+            as `training.kind_examples` says.
         work: Folder of decoded films and finished trainings.
         seed: Seed of all chance.
         side: Side of the network's input in pixels.
@@ -150,7 +154,7 @@ def make_default_bundle(
     say(f"training on all films, {taken} epochs")
     plain = network if precision == "float32" else building()
     members = runs.on_all(examples, taken, plain.heads)
-    kinds = runs.kinds(images, [film.patient for film in films])
+    kinds = runs.kinds(images, [film.patient for film in films], pictures)
     manifest = Manifest(
         format=1,
         id="hilum-default" if size == "small" else "hilum-large",

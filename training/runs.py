@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from inference.bundle import FilmKinds
-from training import film_kinds
+from training import film_kinds, kind_examples
 from training.cache import Square
 from training.film_kinds import TrainedKinds
 from training.fit import Examples, Recipe, Said, apply, fit
@@ -134,12 +134,19 @@ class Runs:
             members.append(heads)
         return members
 
-    def kinds(self, images: NDArray[np.uint8], patients: Sequence[str]) -> TrainedKinds:
+    def kinds(
+        self,
+        images: NDArray[np.uint8],
+        patients: Sequence[str],
+        pictures: kind_examples.Recipe | None,
+    ) -> TrainedKinds:
         """Train what tells kinds of pictures on the frontal films; kept in `work`."""
-        file = self._file("kinds").with_suffix(".npz")
+        file = self._file("kinds", pictures).with_suffix(".npz")
         rules = TypeAdapter(FilmKinds)
         if not file.exists():
-            made = film_kinds.train(self.featurise, images, patients, seed=self.seed, say=self.say)
+            made = film_kinds.train(
+                self.featurise, images, patients, seed=self.seed, recipe=pictures, say=self.say
+            )
             weights = {str(k): each for k, each in enumerate(made.head.get_weights())}
             _save(file, {**weights, "rule": np.array(rules.dump_json(made.rule).decode())})
         head = film_kinds.head(tuple(self.network.stem.outputs[0].shape[1:]))
@@ -161,8 +168,9 @@ class Runs:
     def _seed(self, fold: int, member: int) -> int:
         return self.seed + 100 * member + int(fold)
 
-    def _file(self, what: str) -> Path:
-        key = hashlib.sha256(f"{self.identity} {what}".encode()).hexdigest()[:16]
+    def _file(self, what: str, how: object = None) -> Path:
+        whole = f"{self.identity} {what}" if how is None else f"{self.identity} {what} {how}"
+        key = hashlib.sha256(whole.encode()).hexdigest()[:16]
         return self.work / f"{what}-{key}"
 
 

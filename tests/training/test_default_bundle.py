@@ -12,7 +12,7 @@ from inference.bundle import Bundle, load_bundle
 from inference.pixels import network_input
 from inference.predict import Predictor, reading
 from inference.prepare import load_display
-from training import runs
+from training import kind_examples, runs
 from training.default_bundle import make_default_bundle
 from training.fit import Recipe
 from training.phantoms import Kind, phantom, write_phantom_dicom
@@ -20,6 +20,9 @@ from training.tables import RSNA_CLASSES
 
 SIZE = 64
 RECIPE = Recipe(variants=2, pasted=1, controls=0, batch=8, epochs=2, watch=1, members=1)
+PICTURES = kind_examples.Recipe(
+    jitters=1, changes=4, parts=2, others=2, laterals=8, phantoms=2, bodies=2
+)
 KINDS: tuple[Kind, ...] = ("normal", "abnormal", "opacity")
 
 
@@ -47,6 +50,7 @@ def make(folder: Path, said: list[str]) -> Bundle:
         None,
         folder / "bundle",
         recipe=RECIPE,
+        pictures=PICTURES,
         work=folder / "work",
         side=SIZE,
         folds=2,
