@@ -58,7 +58,7 @@ def test_activated_in_the_middle_of_a_stream_no_study_is_dropped_and_each_names_
         def stream() -> None:
             for film in during[:-1]:
                 dcmsend([film], service.port)
-            assert activated.wait(120)
+            assert activated.wait(200)
             dcmsend([during[-1]], service.port)
 
         sender = threading.Thread(target=stream)
@@ -66,7 +66,7 @@ def test_activated_in_the_middle_of_a_stream_no_study_is_dropped_and_each_names_
         text = said(service, "activate", "second", "--reason", "validated on our films")
         activated.set()
         assert "second/2 is active" in text
-        process.wait_for("Reading with second 2", seconds=120)
+        process.wait_for("Reading with second 2", seconds=200)
         sender.join()
         dcmsend(after, service.port)
         service.wait_until_idle(12)
@@ -87,7 +87,7 @@ def test_activated_in_the_middle_of_a_stream_no_study_is_dropped_and_each_names_
 
         assert "is active again" in said(service, "rollback", "--reason", "too many findings")
         process.wait_for(
-            lambda: process.log().count(f"Reading with {PACKAGED} on") == 2, seconds=120
+            lambda: process.log().count(f"Reading with {PACKAGED} on") == 2, seconds=200
         )
         # A late film opens a study that the second bundle reported: all of it is read anew.
         late = dcmread(after[-1])
@@ -99,7 +99,7 @@ def test_activated_in_the_middle_of_a_stream_no_study_is_dropped_and_each_names_
             with service.database.read() as session:
                 return session.scalar(select(Study).where(Study.revision == 2))
 
-        study = wait_until(revised, "a revision", seconds=120)
+        study = wait_until(revised, "a revision", seconds=200)
         assert study.bundle == PACKAGED
         with service.database.read() as session:
             images = session.get_one(Study, study.id).instances

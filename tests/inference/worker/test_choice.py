@@ -49,7 +49,7 @@ class Network:
     def predict(self, inputs: NDArray[np.uint8]) -> list[Raw]:
         assert inputs.shape[1:] == (self.input_size, self.input_size)
         self.given.set()
-        assert self.let_go.wait(60)
+        assert self.let_go.wait(200)
         empty = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         return [Raw(np.array([2, 0, 0], np.float32), *empty) for _ in inputs]
 
@@ -65,7 +65,7 @@ class Loader:
 
     def __call__(self, key: BundleKey | None) -> Network:
         self.asked.append(key)
-        assert self.let_go.wait(60)
+        assert self.let_go.wait(200)
         found = self.networks[key]
         if isinstance(found, Exception):
             raise found
@@ -126,7 +126,7 @@ def test_a_poll_never_waits_and_hands_the_network_over_once(
     activate(database, OTHER)
     assert [watch.poll() for _ in range(3)] == [None] * 3
     loader.let_go.set()
-    assert wait_until(watch.poll, "the network") is other
+    assert wait_until(watch.poll, "the network", seconds=200) is other
     assert [watch.poll() for _ in range(3)] == [None] * 3
     assert loader.asked == [OTHER]
 
@@ -139,19 +139,19 @@ def test_what_is_activated_while_another_loads_comes_after_it(
     watch.poll()
     activate(database, None)
     loader.let_go.set()
-    assert wait_until(watch.poll, "the network") is other
-    assert wait_until(watch.poll, "the configured network") is first
+    assert wait_until(watch.poll, "the network", seconds=200) is other
+    assert wait_until(watch.poll, "the configured network", seconds=200) is first
 
 
 def test_a_bundle_that_cannot_be_used_is_recorded_and_tried_again(
     database: Database, loader: Loader, watch: BundleWatch, other: Network
 ) -> None:
     activate(database, BROKEN)
-    wait_until(lambda: watch.poll() or rows(database, BundleProblem), "a problem")
+    wait_until(lambda: watch.poll() or rows(database, BundleProblem), "a problem", seconds=200)
     [problem] = rows(database, BundleProblem)
     assert (problem.worker, problem.sentence) == ("machine", "its network is no network")
     loader.networks[BROKEN] = other
-    assert wait_until(watch.poll, "the mended network") is other
+    assert wait_until(watch.poll, "the mended network", seconds=200) is other
     assert rows(database, BundleProblem) == []
 
 
@@ -160,7 +160,7 @@ def test_an_unforeseen_error_is_told_by_its_kind_alone(
 ) -> None:
     loader.networks[BROKEN] = RuntimeError("Doe^John")
     activate(database, BROKEN)
-    wait_until(lambda: watch.poll() or rows(database, BundleProblem), "a problem")
+    wait_until(lambda: watch.poll() or rows(database, BundleProblem), "a problem", seconds=200)
     [problem] = rows(database, BundleProblem)
     assert "RuntimeError" in problem.sentence
     assert "Doe" not in problem.sentence
@@ -171,7 +171,7 @@ def test_a_bundle_that_failed_is_left_alone_for_a_while(
 ) -> None:
     monkeypatch.setattr(choice, "RETRY_SECONDS", 3600.0)
     activate(database, BROKEN)
-    wait_until(lambda: watch.poll() or rows(database, BundleProblem), "a problem")
+    wait_until(lambda: watch.poll() or rows(database, BundleProblem), "a problem", seconds=200)
     assert [watch.poll() for _ in range(5)] == [None] * 5
     assert loader.asked == [BROKEN]
 
@@ -180,9 +180,9 @@ def test_the_way_back_from_a_broken_bundle_loads_nothing_again(
     database: Database, loader: Loader, watch: BundleWatch, other: Network
 ) -> None:
     activate(database, OTHER)
-    assert wait_until(watch.poll, "the network") is other
+    assert wait_until(watch.poll, "the network", seconds=200) is other
     activate(database, BROKEN)
-    wait_until(lambda: watch.poll() or rows(database, BundleProblem), "a problem")
+    wait_until(lambda: watch.poll() or rows(database, BundleProblem), "a problem", seconds=200)
     with database.write() as session:
         bundles.roll_back(session, by="test", reason=None, now=database.now(session))
     asked = len(loader.asked)
@@ -214,7 +214,7 @@ def test_at_the_start_a_broken_active_bundle_gives_way_to_the_configured_one(
             "its network is no network"
         ]
         loader.networks[BROKEN] = other
-        assert wait_until(watch.poll, "the mended network") is other
+        assert wait_until(watch.poll, "the mended network", seconds=200) is other
 
 
 def test_where_nothing_can_be_loaded_the_start_fails(database: Database, loader: Loader) -> None:
@@ -239,7 +239,7 @@ def test_a_database_that_fails_costs_no_loaded_network(
     activate(database, OTHER)
     monkeypatch.setattr(bundles, "clear_problem", fail)
     with pytest.raises(OperationalError):
-        wait_until(watch.poll, "the network")
+        wait_until(watch.poll, "the network", seconds=200)
     monkeypatch.setattr(bundles, "clear_problem", clear_problem)
     assert watch.poll() is other
     assert loader.asked == [OTHER]
@@ -261,12 +261,12 @@ def test_films_in_flight_are_read_by_the_bundle_that_they_were_prepared_for(
     receive(database, store, tmp_path, "normal", "opacity", "abnormal")
     settings = worker_settings(study_quiet_seconds=3600)
     with working(database, store, predictor, watch, settings):
-        assert first.given.wait(60)
+        assert first.given.wait(200)
         activate(database, OTHER)
-        wait_until(lambda: "Reading with other 2" in caplog.text, "the new network", seconds=60)
+        wait_until(lambda: "Reading with other 2" in caplog.text, "the new network", seconds=200)
         receive(database, store, tmp_path, "normal")
         first.let_go.set()
-        wait_until(lambda: len(rows(database, StoredReading)) == 4, "four readings", seconds=60)
+        wait_until(lambda: len(rows(database, StoredReading)) == 4, "four readings", seconds=200)
     assert sorted(each.bundle for each in rows(database, StoredReading)) == [
         *["first 1"] * 3,
         "other 2",
@@ -280,13 +280,13 @@ def test_reading_goes_on_while_another_bundle_loads_and_after_it_failed(
     loader.let_go.clear()
     activate(database, BROKEN)
     with working(database, store, predictor, watch):
-        wait_until(lambda: BROKEN in loader.asked, "a bundle that loads")
+        wait_until(lambda: BROKEN in loader.asked, "a bundle that loads", seconds=200)
         receive(database, store, tmp_path, "normal")
-        wait_until(lambda: reported(database, 1), "a report", seconds=60)
+        wait_until(lambda: reported(database, 1), "a report", seconds=200)
         loader.let_go.set()
-        wait_until(lambda: rows(database, BundleProblem), "a problem")
+        wait_until(lambda: rows(database, BundleProblem), "a problem", seconds=200)
         receive(database, store, tmp_path, "normal")
-        wait_until(lambda: reported(database, 2), "another report", seconds=60)
+        wait_until(lambda: reported(database, 2), "another report", seconds=200)
     assert {each.bundle for each in rows(database, Report)} == {"first 1"}
 
 
@@ -302,12 +302,12 @@ def test_a_report_names_one_bundle_which_has_read_all_of_its_films(
     study = uid()
     receive(database, store, tmp_path, "normal", "opacity", study=study)
     with working(database, store, first, None, worker_settings(study_quiet_seconds=3600)):
-        wait_until(lambda: len(rows(database, StoredReading)) == 2, "two readings", seconds=60)
+        wait_until(lambda: len(rows(database, StoredReading)) == 2, "two readings", seconds=200)
     activate(database, OTHER)
     predictor, watch = open_chosen(database, loader, "machine")
     receive(database, store, tmp_path, "abnormal", study=study)
     with working(database, store, predictor, watch):
-        wait_until(lambda: reported(database, 1), "a report", seconds=60)
+        wait_until(lambda: reported(database, 1), "a report", seconds=200)
 
     readings = [each.bundle for each in rows(database, StoredReading)]
     assert readings.count("first 1") == 2, "what was said stays in the history"

@@ -68,7 +68,7 @@ def read_by_the_active(
     before = len(rows(database, Report))
     with working(database, store, predictor):
         wait_until(
-            lambda: len(rows(database, Report)) == before + len(kinds), "reports", seconds=60
+            lambda: len(rows(database, Report)) == before + len(kinds), "reports", seconds=200
         )
 
 
@@ -84,7 +84,7 @@ def test_what_was_read_and_refused_is_read_in_shadow_and_changes_nothing(
     said = [(each.state, each.sentence, each.bundle) for each in rows(database, Study)]
     results = [each.id for each in rows(database, Result)]
     with shadowing(database, store):
-        wait_until(lambda: not rows(database, Task), "an empty queue", seconds=120)
+        wait_until(lambda: not rows(database, Task), "an empty queue", seconds=200)
 
     read = {each.instance_id: each for each in rows(database, ShadowReading)}
     assert len(read) == 3
@@ -115,7 +115,7 @@ def test_the_same_network_gives_the_same_probabilities_in_shadow(
     choose(database, key_of(twin))
     read_by_the_active(database, store, predictor, tmp_path, "opacity", "normal")
     with shadowing(database, store):
-        wait_until(lambda: not rows(database, Task), "an empty queue", seconds=120)
+        wait_until(lambda: not rows(database, Task), "an empty queue", seconds=200)
     readings = {each.id: each for each in rows(database, StoredReading)}
     for beside in rows(database, ShadowReading):
         active = readings[beside.reading_id]
@@ -140,11 +140,11 @@ def test_the_shadow_reads_in_a_child_at_the_lowest_priority_until_it_is_switched
         return [child for child in ours.children() if child.pid not in before]
 
     with shadowing(database, store):
-        wait_until(lambda: rows(database, ShadowReading), "a reading in shadow", seconds=120)
+        wait_until(lambda: rows(database, ShadowReading), "a reading in shadow", seconds=200)
         assert LOWEST_PRIORITY in {child.nice() for child in shadows()}
         assert ours.nice() < LOWEST_PRIORITY or os.getpriority(os.PRIO_PROCESS, 0) == 19
         choose(database, None)
-        wait_until(lambda: not shadows(), "the end of the child")
+        wait_until(lambda: not shadows(), "the end of the child", seconds=200)
 
 
 def test_a_bundle_that_cannot_run_is_a_problem_and_the_active_one_reads_on(
@@ -153,16 +153,14 @@ def test_a_bundle_that_cannot_run_is_a_problem_and_the_active_one_reads_on(
     predictor: Predictor,
     registry: Registry,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shadow, "RETRY_SECONDS", 0.0)
     broken, _ = registry.register(small_bundle(tmp_path / "broken", id="broken").path)
     choose(database, key_of(broken))
     with shadowing(database, store), working(database, store, predictor):
         receive(database, store, tmp_path, "normal")
-        wait_until(lambda: rows(database, BundleProblem), "a problem", seconds=120)
+        wait_until(lambda: rows(database, BundleProblem), "a problem", seconds=200)
         receive(database, store, tmp_path, "opacity")
-        wait_until(lambda: len(rows(database, Report)) == 2, "two reports", seconds=60)
+        wait_until(lambda: len(rows(database, Report)) == 2, "two reports", seconds=200)
     [problem] = rows(database, BundleProblem)
     assert problem.worker == "machine"
     assert "cannot load this network" in problem.sentence
@@ -186,9 +184,9 @@ def test_a_bundle_that_is_gone_is_a_problem_until_it_is_back(
     registry.remove(registry.look_up("second"))
     read_by_the_active(database, store, predictor, tmp_path, "normal")
     with shadowing(database, store):
-        wait_until(lambda: rows(database, BundleProblem), "a problem")
+        wait_until(lambda: rows(database, BundleProblem), "a problem", seconds=200)
         registry.register(tmp_path / "second")
-        wait_until(lambda: rows(database, ShadowReading), "a reading in shadow", seconds=120)
+        wait_until(lambda: rows(database, ShadowReading), "a reading in shadow", seconds=200)
     assert rows(database, BundleProblem) == []
 
 
@@ -206,7 +204,7 @@ def test_a_film_that_cannot_be_read_in_shadow_is_given_up_and_the_next_one_read(
     gone, kept = rows(database, Instance)
     store.remove(gone.path)
     with shadowing(database, store):
-        wait_until(lambda: not rows(database, Task), "an empty queue", seconds=120)
+        wait_until(lambda: not rows(database, Task), "an empty queue", seconds=200)
     read = {each.instance_id: each for each in rows(database, ShadowReading)}
     assert (read[gone.id].refusal_code, read[gone.id].pneumonia) == ("failed", None)
     assert "could not be read" in read[gone.id].reason
@@ -223,7 +221,11 @@ def test_a_shadow_that_is_stopped_gives_its_films_back(
     choose(database, second)
     read_by_the_active(database, store, predictor, tmp_path, *["normal"] * 3)
     with shadowing(database, store):
-        wait_until(lambda: any(each.owner == "shadow" for each in rows(database, Task)), "a lease")
+        wait_until(
+            lambda: any(each.owner == "shadow" for each in rows(database, Task)),
+            "a lease",
+            seconds=200,
+        )
     left = rows(database, Task)
     assert {(each.kind, each.state, each.attempts) for each in left} <= {("shadow", "ready", 0)}
     assert len(left) + len(rows(database, ShadowReading)) == 3
@@ -240,6 +242,6 @@ def test_both_bundles_read_side_by_side(
     with shadowing(database, store), working(database, store, predictor):
         for _ in range(2):
             receive(database, store, tmp_path, "normal", "opacity")
-        wait_until(lambda: reported(database, 4), "four reports and no task", seconds=120)
+        wait_until(lambda: reported(database, 4), "four reports and no task", seconds=200)
     assert len(rows(database, ShadowReading)) == 4
     assert {each.bundle for each in rows(database, Report)} == {predictor.bundle.label}

@@ -27,7 +27,7 @@ def test_films_are_read_and_studies_reported(
 ) -> None:
     receive(database, store, tmp_path, "normal", "lateral")
     with working(database, store, predictor):
-        wait_until(lambda: reported(database, 2), "two reports", seconds=60)
+        wait_until(lambda: reported(database, 2), "two reports", seconds=200)
     assert sorted(each.state for each in rows(database, Instance)) == ["read", "refused"]
     assert len(rows(database, StoredReading)) == 1
     assert {each.state for each in rows(database, Study)} == {"reported"}
@@ -81,7 +81,7 @@ def test_a_database_that_fails_for_a_while_costs_no_reading(
     monkeypatch.setattr(studies, "record_readings", fail_twice)
     monkeypatch.setattr("inference.worker.loop._DATABASE_WAIT_SECONDS", 0.05)
     with working(database, store, predictor):
-        wait_until(lambda: reported(database, 1), "a report", seconds=60)
+        wait_until(lambda: reported(database, 1), "a report", seconds=200)
     assert next(failures, None) is None
     assert len(rows(database, StoredReading)) == 1
 
@@ -92,7 +92,7 @@ def test_what_is_not_done_is_given_back_untouched(
     """A worker that is stopped leaves its tasks ready, and the attempt does not count."""
     receive(database, store, tmp_path, *["normal"] * 6)
     with working(database, store, predictor):
-        wait_until(lambda: any(each.owner for each in rows(database, Task)), "a lease", seconds=60)
+        wait_until(lambda: any(each.owner for each in rows(database, Task)), "a lease", seconds=200)
     for task in rows(database, Task):
         assert (task.state, task.attempts, task.owner) == ("ready", 0, None)
     done = len(rows(database, StoredReading)) + len(rows(database, Task))
