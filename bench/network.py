@@ -24,7 +24,8 @@ import psutil
 
 from bench.common import ROOT, keep, machine, median, table
 from inference.bundle import load_bundle
-from inference.predict import LOADERS, softmax
+from inference.calibration import softmax
+from inference.predict import LOADERS
 
 BATCHES = (1, 4, 16)
 MEGABYTE = 1_000_000

@@ -108,6 +108,7 @@ def print_bundle(bundle: Bundle, console: Console) -> None:
         ("trained on", f"{bundle.trained_on.description} ({bundle.trained_on.films} films)"),
         ("input", f"{bundle.input_size} x {bundle.input_size} pixels"),
         ("temperature", f"{bundle.temperature:g}"),
+        ("biases", ", ".join(f"{bias:g}" for bias in bundle.biases)),
     ):
         console.print(Text.assemble((f"{name:<13}", "bold"), text), soft_wrap=True)
     console.print()

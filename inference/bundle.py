@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from inference.calibration import Calibration
 from inference.kept import OutOfFold, read_kept, write_kept
 from inference.pixels import Contrast, InputForm
 from inference.prevalence import PriorShift
@@ -139,7 +140,8 @@ class Manifest:
 
     `id` is the model's name. `input_size` is the side of the square input in pixels and `contrast`
     how its greys are made (see `inference.pixels.InputForm`). `temperature`
-    divides the logits before softmax (Guo et al. 2017). `operating_point` names the entry of
+    divides the logits and `biases` are added before softmax (see `inference.calibration`).
+    `operating_point` names the entry of
     `operating_points` whose threshold decides findings. `prevalence` is the share of lung opacity
     among the films that the probabilities are calibrated on; None where that is not known.
     `film_kinds` is None for a network that does not tell them. `files` maps every file of the
@@ -156,6 +158,7 @@ class Manifest:
     contrast: Contrast = "as_shown"
     classes: tuple[Literal["normal"], Literal["not_normal"], Literal["lung_opacity"]]
     temperature: Annotated[float, Field(gt=0)]
+    biases: tuple[float, float, float] = (0.0, 0.0, 0.0)
     operating_point: str
     operating_points: Mapping[str, OperatingPoint]
     boxes: Suppression
@@ -188,6 +191,11 @@ class Bundle(Manifest):
     def threshold(self) -> float:
         """The calibrated probability of opacity from which on a film counts as positive."""
         return self.operating_points[self.operating_point].threshold
+
+    @property
+    def calibration(self) -> Calibration:
+        """How logits become probabilities."""
+        return Calibration(self.temperature, self.biases)
 
     @property
     def input_form(self) -> InputForm:
@@ -310,6 +318,7 @@ def device(bundle: Bundle) -> Device:
         "input_size": bundle.input_size,
         "contrast": bundle.contrast,
         "temperature": bundle.temperature,
+        "biases": bundle.biases,
         "threshold": bundle.threshold,
         "boxes": dataclasses.asdict(bundle.boxes),
     }

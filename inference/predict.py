@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import NETWORK, Bundle, BundleError, load_golden
+from inference.calibration import softmax
 from inference.pixels import Letterbox
 from inference.reading import Box, Finding, Probabilities, Reading
 from inference.suppression import suppress
@@ -130,7 +131,7 @@ def reading(raw: Raw, letterbox: Letterbox, rows: int, columns: int, bundle: Bun
         columns: Width of the stored image in pixels.
         bundle: The bundle that gave `raw`.
     """
-    normal, not_normal, opacity = (float(p) for p in softmax(raw.logits / bundle.temperature))
+    normal, not_normal, opacity = (float(p) for p in bundle.calibration(raw.logits))
     if opacity >= bundle.threshold:
         finding = Finding.OPACITY
     elif not_normal > normal:
@@ -160,12 +161,6 @@ def reading(raw: Raw, letterbox: Letterbox, rows: int, columns: int, bundle: Bun
         threshold=threshold,
         bundle=bundle.label,
     )
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the softmax over the last axis, in double precision."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
 def _on_image(

@@ -146,7 +146,7 @@ def make_default_bundle(
     if not own.all():
         others = judged.take(~own)
         figures["nih_pneumonia_auc"] = foreign_auc(
-            others.outputs.logits, others.labels, others.patients, choice.temperature
+            others.outputs.logits, others.labels, others.patients, choice.calibration
         )
     for name, metric in figures.items():
         say(f"{name}: {metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})")
@@ -165,7 +165,8 @@ def make_default_bundle(
         input_size=side,
         contrast=form.contrast,
         classes=("normal", "not_normal", "lung_opacity"),
-        temperature=choice.temperature,
+        temperature=choice.calibration.temperature,
+        biases=choice.calibration.biases,
         operating_point=OPERATING_POINT,
         operating_points=choice.operating_points,
         boxes=choice.boxes,

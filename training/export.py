@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import Bundle, Golden, Manifest, write_bundle
+from inference.calibration import softmax
 from inference.kept import OutOfFold
-from inference.predict import softmax
 from training.networks import Network, whole
 
 

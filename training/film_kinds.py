@@ -16,7 +16,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from inference.bundle import KINDS, FilmKinds, Metric
-from inference.predict import softmax
+from inference.calibration import softmax
 from training import metrics
 from training.kind_examples import Examples, Recipe, make_examples
 from training.networks import JIT

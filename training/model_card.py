@@ -63,7 +63,7 @@ def model_card(
         "",
         "## How well it does",
         f"Measured on the films of the challenge, each by a network that had seen no film of its"
-        f" patient ({folds} folds by NIH patient). Number of epochs, temperature, operating point"
+        f" patient ({folds} folds by NIH patient). Number of epochs, calibration, operating point"
         " and box rule for a fold were chosen on the other folds. 95 % intervals by bootstrap over"
         " patients. The network in this bundle was trained on all films and was itself measured"
         " on none.",
@@ -79,10 +79,11 @@ def model_card(
         " comparable with results on the whole challenge set.",
         "",
         "## How its outputs are read",
-        f"Temperature {manifest.temperature} before softmax. Positive from a probability of opacity"
-        f" of {point.threshold:.3f} on (operating point `{manifest.operating_point}`: sensitivity"
-        f" {point.sensitivity:.2f}, specificity {point.specificity:.2f} on the films it was chosen"
-        " on). All operating points:",
+        f"Logits are divided by {manifest.temperature} and moved by"
+        f" {', '.join(f'{bias:g}' for bias in manifest.biases)} before softmax. Positive from a"
+        f" probability of opacity of {point.threshold:.3f} on (operating point"
+        f" `{manifest.operating_point}`: sensitivity {point.sensitivity:.2f}, specificity"
+        f" {point.specificity:.2f} on the films it was chosen on). All operating points:",
         "",
         "| name | threshold | sensitivity | specificity |",
         "|---|---|---|---|",

@@ -26,8 +26,9 @@ from inference.bundle import (
     load_golden,
     write_bundle,
 )
+from inference.calibration import softmax
 from inference.pixels import letterbox
-from inference.predict import Predictor, Raw, reading, softmax
+from inference.predict import Predictor, Raw, reading
 from inference.reading import Finding
 from training.phantoms import phantom
 

@@ -1,4 +1,4 @@
-"""What is chosen after training on out-of-fold outputs: temperature, operating points, box rule."""
+"""What is chosen after training on out-of-fold outputs: calibration, operating points, box rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import OperatingPoint, Suppression
-from inference.predict import softmax
+from inference.calibration import Calibration, softmax
 from inference.suppression import suppress
 from training import metrics
 from training.tables import LUNG_OPACITY
@@ -23,6 +23,9 @@ OPERATING_POINT = "youden"
 """The operating point in use: greatest sensitivity + specificity (Youden 1950)."""
 NOTHING = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 """No boxes and no scores."""
+_NEWTON_STEPS = 50
+_RIDGE = 1e-4
+_MOST_TEMPERATURE = 20.0
 _MOST = 4
 _SCORES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25)
 _RELATIVE_SCORES = (0.5, 0.7)
@@ -100,7 +103,7 @@ class Judged:
 class Choice:
     """What is set after training: see `inference.bundle.Manifest`."""
 
-    temperature: float
+    calibration: Calibration
     operating_points: dict[str, OperatingPoint]
     boxes: Suppression
 
@@ -111,13 +114,13 @@ class Choice:
 
 
 def choose(films: Judged) -> Choice:
-    """Choose temperature, operating points and box rule on the given films."""
-    temperature = _temperature(films.outputs.logits, films.labels)
-    opacity = softmax(films.outputs.logits / np.float32(temperature))[:, LUNG_OPACITY]
+    """Choose calibration, operating points and box rule on the given films."""
+    calibration = calibrate(films.outputs.logits, films.labels)
+    opacity = calibration(films.outputs.logits)[:, LUNG_OPACITY]
     points = operating_points(opacity, films.labels == LUNG_OPACITY)
     threshold = points[OPERATING_POINT].threshold
     boxed = np.array([truth is not None for truth in films.truth], bool)
-    return Choice(temperature, points, _box_rule(films.take(boxed), opacity[boxed], threshold))
+    return Choice(calibration, points, _box_rule(films.take(boxed), opacity[boxed], threshold))
 
 
 def _box_rule(films: Judged, opacity: NDArray[np.float64], threshold: float) -> Suppression:
@@ -162,7 +165,7 @@ def film_scores(films: Judged, choice: Choice) -> NDArray[np.float64]:
 
     Films whose boxes nobody looked for are left out too.
     """
-    opacity = softmax(films.outputs.logits / np.float32(choice.temperature))[:, LUNG_OPACITY]
+    opacity = choice.calibration(films.outputs.logits)[:, LUNG_OPACITY]
     drawn = draw(films, opacity, choice.threshold, choice.boxes)
     scores = metrics.challenge_scores(
         drawn, [np.zeros((0, 4), np.float32) if each is None else each for each in films.truth]
@@ -212,9 +215,26 @@ def usual_boxes(truth: Sequence[Corners | None], width: float) -> Corners:
     return np.array(halves, np.float32).reshape(-1, 4)
 
 
-def _temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
-    """The temperature of least cross-entropy (Guo et al. 2017), to 1 %."""
-    rows = np.arange(len(labels))
-    grid = np.geomspace(0.2, 10, 400)
-    losses = [-np.log(softmax(logits / np.float32(t))[rows, labels] + 1e-12).mean() for t in grid]
-    return round(float(grid[int(np.argmin(losses))]), 4)
+def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> Calibration:
+    """Choose temperature and biases of least cross-entropy, by Newton's method.
+
+    The cross-entropy is convex in 1 / temperature and the biases. A little is asked for both to
+    stay near 1 and 0, so that there is a least one also where classes are told apart without error
+    or one is missing; the first class's bias is 0.
+    """
+    z = logits.astype(np.float64)
+    truth = np.eye(3)[labels]
+    slopes = np.stack([z, *(np.broadcast_to(np.eye(3)[k], z.shape) for k in (1, 2))])
+    start = np.array([1.0, 0.0, 0.0])
+    at = start.copy()
+    for _ in range(_NEWTON_STEPS):
+        q = softmax(np.tensordot(at, slopes, axes=1))
+        gradient = ((q - truth) * slopes).sum(axis=2).mean(axis=1) + _RIDGE * (at - start)
+        centred = slopes - (q * slopes).sum(axis=2, keepdims=True)
+        hessian = np.einsum("nk,ink,jnk->ij", q, centred, centred) / len(z) + _RIDGE * np.eye(3)
+        step = np.linalg.solve(hessian, gradient)
+        at -= step / max(1.0, float(np.abs(step).max()))
+        at[0] = max(at[0], 1 / _MOST_TEMPERATURE)
+    return Calibration(
+        round(float(1 / at[0]), 4), (0.0, round(float(at[1]), 4), round(float(at[2]), 4))
+    )

@@ -19,7 +19,7 @@ from inference.decode import read_header
 from inference.eligibility import check_pixels, stated
 from inference.outcome import outcome
 from inference.pixels import InputForm, network_input
-from inference.predict import Predictor, Raw, reading, softmax
+from inference.predict import Predictor, Raw, reading
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import Box, Reading, Refusal, RefusalCode
 from training.evaluation.case import (
@@ -190,7 +190,7 @@ def _all_boxes(bundle: Bundle) -> Bundle:
 
 
 def _opacity(raw: Raw, bundle: Bundle) -> float:
-    return float(softmax(raw.logits / np.float32(bundle.temperature))[LUNG_OPACITY])
+    return float(bundle.calibration(raw.logits)[LUNG_OPACITY])
 
 
 def _boxes(boxes: Sequence[Box]) -> Boxes:

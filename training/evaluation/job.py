@@ -124,7 +124,7 @@ def evaluate_kept(
         kind="out-of-fold",
         data=(
             f"{len(predictions.cases)} films, each read by a network that had seen no film of its"
-            " patient, with temperature, operating points and box rule chosen on the other folds"
+            " patient, with calibration, operating points and box rule chosen on the other folds"
         ),
         draws=setting.draws,
         told=told,
@@ -163,15 +163,15 @@ def _compare(ours: Predictions, theirs: Predictions, other: Bundle, setting: Set
 def _others(
     kept: OutOfFold, source: str, names: Sequence[str], setting: Setting
 ) -> dict[str, Metric]:
-    """Figures on films of other sources, with the temperature of all films of `source`."""
+    """Figures on films of other sources, with the calibration of all films of `source`."""
     if not names:
         return {}
-    temperature = choose(judged_of(kept, source)).temperature
+    calibration = choose(judged_of(kept, source)).calibration
     found = {}
     for name in names:
         films = judged_of(kept, name)
         found[f"{name}_pneumonia_auc"] = foreign_auc(
-            films.outputs.logits, films.labels, films.patients, temperature, draws=setting.draws
+            films.outputs.logits, films.labels, films.patients, calibration, draws=setting.draws
         )
     return found
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import Metric, Suppression
+from inference.calibration import Calibration
 from inference.kept import Known, OutOfFold
-from inference.predict import softmax
 from inference.suppression import suppress
 from training import metrics
 from training.evaluation.case import Boxes, Case, Predictions, to_boxes
@@ -162,7 +162,7 @@ def out_of_fold(films: Judged, *, draws: int = DRAWS) -> Evaluation:
 
 
 def predictions_of(films: Judged, source: str = "") -> Predictions:
-    """Read every film with temperature, operating points and box rule chosen on the other folds.
+    """Read every film with calibration, operating points and box rule chosen on the other folds.
 
     Raises:
         ValueError: there are fewer than two folds.
@@ -184,7 +184,7 @@ def foreign_auc(
     logits: NDArray[np.float32],
     labels: NDArray[np.int32],
     patients: Sequence[str],
-    temperature: float,
+    calibration: Calibration,
     *,
     draws: int = DRAWS,
 ) -> Metric:
@@ -194,11 +194,11 @@ def foreign_auc(
         logits: (n, 3) what networks that had not seen the films' patients gave.
         labels: (n,) indices into `bundle.CLASSES`; films that are neither are left out.
         patients: The films' patients.
-        temperature: What the logits are divided by, chosen on other films.
+        calibration: Chosen on other films.
         draws: Bootstrap samples.
     """
     at = np.nonzero((labels == LUNG_OPACITY) | (labels == NORMAL))[0]
-    opacity = softmax(logits[at] / np.float32(temperature))[:, LUNG_OPACITY]
+    opacity = calibration(logits[at])[:, LUNG_OPACITY]
     truth = labels[at] == LUNG_OPACITY
     return metrics.with_interval(
         lambda i: metrics.auc(opacity[i], truth[i]),
@@ -234,7 +234,7 @@ def _padded(kept: OutOfFold) -> Rows:
 
 
 def _cases(films: Judged, choice: Choice, constant: Boxes) -> list[Case]:
-    probabilities = softmax(films.outputs.logits / np.float32(choice.temperature))
+    probabilities = choice.calibration(films.outputs.logits)
     opacity = probabilities[:, LUNG_OPACITY]
     drawn = draw(films, opacity, choice.threshold, choice.boxes)
     thresholds = {name: point.threshold for name, point in choice.operating_points.items()}

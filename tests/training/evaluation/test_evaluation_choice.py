@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.predict import softmax
+from inference.calibration import Calibration
 from tests.training.evaluation.judged import films
-from training.evaluation.choice import choose, operating_points
+from training.evaluation.choice import calibrate, choose, operating_points
 
 
 def test_operating_points_by_hand() -> None:
@@ -25,18 +25,40 @@ def test_operating_points_by_hand() -> None:
     assert points["specificity_90"].specificity == 1.0
 
 
-def test_temperature_brings_overconfident_logits_back() -> None:
+def test_calibration_brings_overconfident_logits_back() -> None:
     calm = films(150)
     loud = replace(calm, outputs=replace(calm.outputs, logits=calm.outputs.logits * 4))
-    best = choose(loud).temperature
-    assert best / choose(calm).temperature == pytest.approx(4, rel=0.03)
+    best = choose(loud).calibration
+    assert best.temperature / choose(calm).calibration.temperature == pytest.approx(4, rel=0.05)
 
-    def loss(t: float) -> float:
-        rows = np.arange(len(loud.labels))
-        p = softmax(loud.outputs.logits / np.float32(t))[rows, loud.labels]
+    def loss(calibration: Calibration) -> float:
+        p = calibration(loud.outputs.logits)[np.arange(len(loud.labels)), loud.labels]
         return float(-np.log(p).mean())
 
-    assert loss(best) < min(loss(best * 1.2), loss(best / 1.2), loss(1.0))
+    worse = [
+        replace(best, temperature=best.temperature * 1.2),
+        replace(best, temperature=best.temperature / 1.2),
+        replace(best, biases=(0.0, best.biases[1] + 0.2, best.biases[2])),
+        replace(best, biases=(0.0, best.biases[1], best.biases[2] - 0.2)),
+        Calibration(1.0),
+    ]
+    assert loss(best) < min(map(loss, worse))
+
+
+def test_calibration_moves_the_classes_shares_to_those_of_the_films() -> None:
+    judged = films(150)
+    shifted = judged.outputs.logits + np.array([0.0, -2.0, 3.0], np.float32)
+    found = calibrate(shifted, judged.labels)(shifted).mean(axis=0)
+    shares = np.bincount(judged.labels, minlength=3) / len(judged.labels)
+    assert found == pytest.approx(shares, abs=0.01)
+
+
+def test_calibration_of_films_told_apart_without_error_ends() -> None:
+    labels = np.arange(30, dtype=np.int32) % 3
+    perfect = calibrate(np.eye(3, dtype=np.float32)[labels] * 9, labels)
+    assert 0 < perfect.temperature < 20
+    alone = calibrate(np.zeros((4, 3), np.float32), np.full(4, 2, np.int32))
+    assert np.isfinite(alone.biases).all()
 
 
 def test_operating_points_where_every_film_is_alike() -> None:
@@ -52,4 +74,4 @@ def test_boxes_nobody_looked_for_do_not_count_in_the_choice() -> None:
     assert choose(unknown).operating_points == choose(judged).operating_points
     assert choose(half).boxes is not None
     everywhere = replace(judged, truth=[None] * 60)
-    assert choose(everywhere).temperature == choose(judged).temperature
+    assert choose(everywhere).calibration == choose(judged).calibration

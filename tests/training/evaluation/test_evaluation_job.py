@@ -205,10 +205,10 @@ def test_films_of_other_sources_are_judged_apart(tmp_path: Path) -> None:
     report = evaluate_kept(bundle, SETTING)
     assert len(report.told.predictions.cases) == 30
     nih = ours.take(np.arange(60) >= 30)
-    temperature = choose(ours.take(np.arange(60) < 30)).temperature
+    calibration = choose(ours.take(np.arange(60) < 30)).calibration
     assert report.others == {
         "nih_pneumonia_auc": foreign_auc(
-            nih.outputs.logits, nih.labels, nih.patients, temperature, draws=SETTING.draws
+            nih.outputs.logits, nih.labels, nih.patients, calibration, draws=SETTING.draws
         )
     }
     assert report.others["nih_pneumonia_auc"].value > 0.8

@@ -18,8 +18,8 @@ from inference.bundle import (
     TrainedOn,
     write_bundle,
 )
+from inference.calibration import softmax
 from inference.kept import OutOfFold
-from inference.predict import softmax
 from training.phantoms import Kind, phantom, write_phantom_dicom
 from training.tables import RSNA_CLASSES
 
