@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import CLASSES, Bundle, Manifest, TrainedOn
+from inference.bundle import Bundle, Manifest, TrainedOn
 from inference.pixels import InputForm, network_input
 from training import kind_examples
-from training.cache import fingerprint, load_squares
 from training.card_page import card_page
 from training.evaluation.choice import OPERATING_POINT, Judged, choose, film_scores
 from training.evaluation.figures import key_figures
 from training.evaluation.out_of_fold import foreign_auc, keep, out_of_fold, outputs_of
 from training.export import export_bundle
+from training.films import Films, load_films
 from training.fit import Outputs, Recipe, Said, together
 from training.model_card import model_card
-from training.networks import BACKBONES, Precision, Size, build
+from training.networks import Precision, Size
 from training.phantoms import Kind, phantom
-from training.runs import Runs
-from training.splits import patient_folds
-from training.stem import fastest
-from training.tables import LUNG_OPACITY, Film, read_kaggle, read_nih
+from training.runs import Making, begin
+from training.tables import LUNG_OPACITY
 
 RECIPES: dict[Size, Recipe] = {
     "small": Recipe(),
@@ -86,59 +82,15 @@ def make_default_bundle(
     """
     recipe = recipe or RECIPES[size]
     form = InputForm(side, "percentiles")
-    films = read_kaggle(rsna) + (read_nih(nih) if nih is not None else [])
-    squares = load_squares(films, form, work / "films")
-    own = np.array([film.source == "rsna" for film in films])
+    films = load_films(rsna, nih, form, work / "films", folds=folds, seed=seed)
+    own = films.own
     say(f"{own.sum()} films of the challenge, {(~own).sum()} others")
-
-    fold_of = patient_folds(
-        [film.patient for film in films],
-        [film.label + len(CLASSES) * (film.source == "nih") for film in films],
-        folds,
-        seed=seed,
-    )
-    start = hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else "random"
-    data = fingerprint(films, squares)
-    building = partial(
-        build,
-        side,
-        weights,
-        seed=seed,
-        backbone=BACKBONES[size],
-        tune=recipe.tune_epochs > 0,
-    )
-    network = building(precision=precision)
-    identity = f"{data} {recipe} {start} {size} {seed} {side} {folds}"
-    if precision != "float32":
-        identity += f" {precision}"
-    runs = Runs(
-        recipe,
-        network,
-        fastest(network.stem),
-        network.heads.get_weights(),
-        seed,
-        work,
-        identity,
-        say,
-    )
-    examples = runs.examples(films, squares, fold_of)
-    images = np.stack([square.image for square in squares])
-    said = runs.out_of_fold(examples, images, fold_of)
-    films_judged = Judged(
-        outputs=together(next(iter(said.values())), side),
-        labels=np.array([film.label for film in films], np.int32),
-        truth=[
-            None if film.boxes is None else square.corners(film)
-            for film, square in zip(films, squares, strict=True)
-        ],
-        patients=[film.patient for film in films],
-        folds=fold_of,
-        views=[square.view for square in squares],
-        size=side,
-    )
-    taken, judged = stop_early(said, films_judged, own, say)
+    making = Making(size=size, precision=precision, weights=weights, seed=seed)
+    runs = begin(films, recipe, making, work, say)
+    examples = runs.examples(films)
+    taken, judged = stop_early(runs.out_of_fold(examples, films), films, say)
     # What is kept is rounded, so all is chosen and measured on what is kept.
-    kept = keep([film.id for film in films], fold_of, judged.outputs, side)
+    kept = keep([film.id for film in films.films], films.folds, judged.outputs, side)
     judged = replace(judged, outputs=outputs_of(kept))
     choice = choose(judged.take(own))
     told = out_of_fold(judged.take(own))
@@ -152,9 +104,9 @@ def make_default_bundle(
         say(f"{name}: {metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})")
 
     say(f"training on all films, {taken} epochs")
-    plain = network if precision == "float32" else building()
+    plain = making.network(films, recipe, precision="float32")
     members = runs.on_all(examples, taken, plain.heads)
-    kinds = runs.kinds(images, [film.patient for film in films], pictures)
+    kinds = runs.kinds(films.images, films.patients, pictures)
     manifest = Manifest(
         format=1,
         id="hilum-default" if size == "small" else "hilum-large",
@@ -172,10 +124,10 @@ def make_default_bundle(
         boxes=choice.boxes,
         prevalence=round(float((judged.take(own).labels == LUNG_OPACITY).mean()), 4),
         film_kinds=kinds.rule,
-        trained_on=_trained_on(films, data),
+        trained_on=_trained_on(films),
         metrics=figures,
     )
-    card = model_card(manifest, films, recipe, folds, taken)
+    card = model_card(manifest, films.films, recipe, folds, taken)
     return export_bundle(
         out,
         plain,
@@ -190,29 +142,25 @@ def make_default_bundle(
 
 
 def stop_early(
-    said: dict[int, list[Said]],
-    films: Judged,
-    own: NDArray[np.bool_],
-    say: Callable[[str], None],
+    said: dict[int, list[Said]], films: Films, say: Callable[[str], None]
 ) -> tuple[int, Judged]:
     """Take for every fold the epoch at which the other folds have the best challenge metric.
 
     Args:
         said: What each member says of the films, by epoch.
-        films: The films; their outputs are not looked at.
-        own: Which films are of the challenge, and so count.
+        films: The films, of which those of the challenge count.
         say: Where the metric of every epoch is told.
 
     Returns:
         The epoch that is best over all folds, for the network that is trained on all films, and the
         films with the outputs so taken.
     """
-    outputs = {epoch: together(members, films.size) for epoch, members in said.items()}
+    outputs = {epoch: together(members, films.form.size) for epoch, members in said.items()}
     epochs = sorted(outputs)
-    scores = np.full((len(epochs), len(films.labels)), np.nan)
+    scores = np.full((len(epochs), len(films.own)), np.nan)
     for row, epoch in enumerate(epochs):
-        here = replace(films, outputs=outputs[epoch]).take(own)
-        scores[row, own] = film_scores(here, choose(here))
+        here = films.judged(outputs[epoch]).take(films.own)
+        scores[row, films.own] = film_scores(here, choose(here))
         say(f"epoch {epoch}: challenge metric {np.nanmean(scores[row]):.3f}")
     first = outputs[epochs[0]]
     taken = Outputs(first.logits.copy(), first.boxes.copy(), first.scores.copy())
@@ -221,7 +169,7 @@ def stop_early(
         here = films.folds == fold
         for name in ("logits", "boxes", "scores"):
             getattr(taken, name)[here] = getattr(outputs[best], name)[here]
-    return epochs[int(np.nanmean(scores, axis=1).argmax())], replace(films, outputs=taken)
+    return epochs[int(np.nanmean(scores, axis=1).argmax())], films.judged(taken)
 
 
 def _golden(seed: int, form: InputForm) -> NDArray[np.uint8]:
@@ -231,8 +179,8 @@ def _golden(seed: int, form: InputForm) -> NDArray[np.uint8]:
     return np.stack([network_input(film.image, form)[0] for film in films])
 
 
-def _trained_on(films: Sequence[Film], data: str) -> TrainedOn:
-    others = sum(film.source != "rsna" for film in films)
+def _trained_on(films: Films) -> TrainedOn:
+    others = int((~films.own).sum())
     noisy = f"; {others} further films of NIH ChestX-ray14 with labels mined from reports"
     return TrainedOn(
         description=(
@@ -240,7 +188,7 @@ def _trained_on(films: Sequence[Film], data: str) -> TrainedOn:
             " NIH ChestX-ray14 (Wang et al. 2017, NIH Clinical Center)"
             f"{noisy if others else ''}; features start from ImageNet weights"
         ),
-        films=len(films),
-        patients=len({film.patient for film in films}),
-        fingerprint=data,
+        films=len(films.films),
+        patients=len(set(films.patients)),
+        fingerprint=films.fingerprint,
     )

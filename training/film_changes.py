@@ -87,7 +87,7 @@ def sheet(film: Picture, rng: np.random.Generator) -> Picture:
     across, down = ((2, 1), (1, 2), (2, 2), (3, 2), (3, 3))[int(rng.integers(5))]
     picture = np.full_like(film, int(rng.choice([0, 40, 255])))
     width, height = side // across, side // down
-    small = min(width, height) - int(rng.integers(2, 24))
+    small = min(width, height) - int(rng.integers(2, 24)) * side // 512
     copy = cv2.resize(film, (small, small), interpolation=cv2.INTER_AREA)
     for row in range(down):
         for column in range(across):

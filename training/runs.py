@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,59 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from inference.bundle import FilmKinds
+from inference.pixels import InputForm, network_input
 from training import film_kinds, kind_examples
-from training.cache import Square
 from training.film_kinds import TrainedKinds
+from training.films import Films
 from training.fit import Examples, Recipe, Said, apply, fit
-from training.networks import Network
-from training.stem import Features
-from training.tables import Film
+from training.networks import BACKBONES, Network, Precision, Size, build
+from training.phantoms import Kind, phantom
+from training.stem import Features, fastest
 from training.variants import Labelled, make_examples
 
 ALL = 99
 """Stands for a fold's number where the training is on all films."""
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What a network starts from: its size, its layers' number format, weights, a seed."""
+
+    size: Size = "small"
+    precision: Precision = "float32"
+    weights: Path | None = None
+    seed: int = 0
+
+    def network(self, films: Films, recipe: Recipe, precision: Precision | None = None) -> Network:
+        """Build the network for the films; `precision` in place of its own."""
+        return build(
+            films.form.size,
+            self.weights,
+            seed=self.seed,
+            backbone=BACKBONES[self.size],
+            tune=recipe.tune_epochs > 0,
+            precision=precision or self.precision,
+        )
+
+    def identity(self, films: Films, recipe: Recipe) -> str:
+        """Return a text that names all that a training of this depends on."""
+        file = self.weights
+        start = "random" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+        folds = len(np.unique(films.folds))
+        told = f"{films.fingerprint} {recipe} {start} {self.size} {self.seed} {films.form.size}"
+        return f"{told} {folds}{'' if self.precision == 'float32' else f' {self.precision}'}"
+
+
+def begin(
+    films: Films, recipe: Recipe, making: Making, work: Path, say: Callable[[str], None]
+) -> Runs:
+    """Build the network and begin its trainings, with phantoms first if the recipe asks for any."""
+    network = making.network(films, recipe)
+    start = network.heads.get_weights()
+    identity = making.identity(films, recipe)
+    featurise = fastest(network.stem)
+    runs = Runs(recipe, network, featurise, start, making.seed, work, identity, say)
+    return runs.pretrained()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +85,37 @@ class Runs:
     identity: str
     say: Callable[[str], None]
 
-    def examples(
-        self, films: Sequence[Film], squares: Sequence[Square], folds: NDArray[np.intp]
-    ) -> Examples:
-        """Augment and featurise the films; kept in `work`."""
-        labelled = [
-            Labelled(
-                square.image,
-                None if film.boxes is None else square.corners(film),
-                film.label,
-                film.source != "rsna",
+    def pretrained(self) -> Runs:
+        """Return the same with a start that has seen phantoms, if the recipe asks for any."""
+        recipe = self.recipe
+        if not recipe.phantoms:
+            return self
+        file = self._file("phantoms").with_suffix(".npz")
+        if not file.exists():
+            self.say(f"training on {recipe.phantoms} phantoms first")
+            once = replace(recipe, variants=1, epochs=recipe.phantom_epochs, tune_epochs=0)
+            drawn = [_phantom(self.network.size, self.seed, k) for k in range(recipe.phantoms)]
+            examples = make_examples(
+                self.network,
+                drawn,
+                np.zeros(len(drawn), np.intp),
+                replace(once, pasted=0, controls=0),
+                self._file("phantom-examples"),
+                featurise=self.featurise,
+                seed=self.seed,
+                say=self.say,
             )
-            for film, square in zip(films, squares, strict=True)
-        ]
+            self.network.heads.set_weights(self.start)
+            fit(self.network, examples, np.arange(len(drawn)), once, seed=self.seed)
+            _save_weights(file, self.network.heads)
+        return replace(self, start=_load_weights(file))
+
+    def examples(self, films: Films) -> Examples:
+        """Augment and featurise the films; kept in `work`."""
         return make_examples(
             self.network,
-            labelled,
-            folds,
+            films.labelled(),
+            films.folds,
             self.recipe,
             self._file("examples"),
             featurise=self.featurise,
@@ -67,11 +123,9 @@ class Runs:
             say=self.say,
         )
 
-    def out_of_fold(
-        self, examples: Examples, images: NDArray[np.uint8], folds: NDArray[np.intp]
-    ) -> dict[int, list[Said]]:
-        """What each member says of `images`, after every watched epoch, fold by fold."""
-        features = self.featurise(images)
+    def out_of_fold(self, examples: Examples, films: Films) -> dict[int, list[Said]]:
+        """What each member says of the films, after every watched epoch, fold by fold."""
+        features, folds = self.featurise(films.images), films.folds
         found: dict[int, list[list[Said]]] = {}
         order = np.concatenate([np.flatnonzero(folds == k) for k in np.unique(folds)])
         back = np.argsort(order)
@@ -125,11 +179,9 @@ class Runs:
             if not file.exists():
                 losses = self._fit(examples, films, self._seed(ALL, member), None, epochs)
                 self.say(f"member {member}: loss {losses[0]:.3f} to {losses[-1]:.3f}")
-                weights = self.network.heads.get_weights()
-                _save(file, {str(k): np.asarray(each) for k, each in enumerate(weights)})
+                _save_weights(file, self.network.heads)
             heads = keras.models.clone_model(like)
-            with np.load(file) as kept:
-                heads.set_weights([kept[str(k)] for k in range(len(kept.files))])
+            heads.set_weights(_load_weights(file))
             heads.name = f"heads_{member}"
             members.append(heads)
         return members
@@ -172,6 +224,24 @@ class Runs:
         whole = f"{self.identity} {what}" if how is None else f"{self.identity} {what} {how}"
         key = hashlib.sha256(whole.encode()).hexdigest()[:16]
         return self.work / f"{what}-{key}"
+
+
+def _phantom(size: int, seed: int, number: int) -> Labelled:
+    """Draw the film with this number, of the three classes in turn, as the network sees it."""
+    kinds: tuple[Kind, ...] = ("normal", "abnormal", "opacity")
+    film = phantom(np.random.default_rng([seed, number]), kind=kinds[number % 3], size=size)
+    image, _ = network_input(film.image, InputForm(size, "percentiles"))
+    corners = [(x, y, x + width, y + height) for x, y, width, height in film.boxes]
+    return Labelled(image, np.array(corners, np.float32).reshape(-1, 4), number % 3, False)
+
+
+def _save_weights(file: Path, heads: keras.Model) -> None:
+    _save(file, {str(k): np.asarray(each) for k, each in enumerate(heads.get_weights())})
+
+
+def _load_weights(file: Path) -> list[NDArray[np.float32]]:
+    with np.load(file) as kept:
+        return [kept[str(k)] for k in range(len(kept.files))]
 
 
 def _save(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
