@@ -24,7 +24,7 @@ from db import bundles
 from db.bundles import BundleKey, NothingBeforeError
 from db.models import BundleChoice, BundleRole
 from db.session import Database
-from inference.bundle import MANIFEST, MODEL_CARD, Bundle, BundleError, load_bundle
+from inference.bundle import MANIFEST, MODEL_CARD, Bundle, BundleError, for_site, load_bundle
 from inference.bundle_zip import export_zip
 from inference.predict import Predictor
 from inference.worker.registry import Registry, key_of
@@ -337,7 +337,8 @@ def _registry(settings: Settings) -> Iterator[tuple[Registry, Database]]:
 
 
 def _checked(settings: Settings, bundle: Bundle) -> Predictor:
-    """Load a bundle's network and hold it against its golden output."""
+    """Load a bundle's network as this site reads with it; hold it against its golden output."""
+    bundle = for_site(bundle, settings.worker.prevalence)
     return Predictor(bundle, runtime=settings.worker.runtime, threads=settings.worker.threads)
 
 

@@ -20,7 +20,7 @@ from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import BundleChoice, BundleRole, ShadowReading, TaskKind
 from db.session import Database
-from inference.bundle import Bundle, BundleError, device
+from inference.bundle import Bundle, BundleError, device, for_site
 from inference.isolation import IsolatedPool
 from inference.prepare import Limits
 from inference.reading import Reading, Refusal
@@ -152,7 +152,7 @@ class ShadowReader:
         key = bundles.key_of(choice)
         assert key is not None
         try:
-            bundle = self._registry.load(key)
+            bundle = for_site(self._registry.load(key), self._settings.worker.prevalence)
         except (BundleError, OSError) as error:
             self._cannot_be_used(choice, str(error))
             return None

@@ -124,6 +124,13 @@ def test_what_cannot_run_is_neither_activated_nor_put_in_shadow(
     assert chosen(settings) == []
 
 
+def test_what_cannot_be_set_to_the_sites_prevalence_is_not_activated(settings: Settings) -> None:
+    worker = settings.worker.model_copy(update={"prevalence": 0.02})
+    with pytest.raises(BundleError, match="does not say at which prevalence"):
+        bundle.activate(settings.model_copy(update={"worker": worker}), "second", None)
+    assert chosen(settings) == []
+
+
 def test_the_active_bundle_is_no_shadow_of_itself(settings: Settings) -> None:
     for name in (PACKAGED, "second"):
         bundle.activate(settings, name, None)

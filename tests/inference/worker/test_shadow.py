@@ -25,7 +25,7 @@ from db.models import (
     Task,
 )
 from db.session import Database
-from inference.bundle import load_bundle
+from inference.bundle import device, for_site, load_bundle
 from inference.predict import Predictor
 from inference.shadow import LOWEST_PRIORITY
 from inference.worker import shadow
@@ -122,6 +122,25 @@ def test_the_same_network_gives_the_same_probabilities_in_shadow(
         assert beside.pneumonia == pytest.approx(active.pneumonia, abs=1e-4)
         assert beside.finding == active.finding
         assert len(beside.boxes) == len(active.boxes)
+
+
+def test_what_is_read_in_shadow_names_the_algorithm_as_it_is_set_to_the_site(
+    database: Database,
+    store: FileStore,
+    predictor: Predictor,
+    registry: Registry,
+    tmp_path: Path,
+) -> None:
+    """Another prevalence gives other probabilities, so it is another device."""
+    made = packaged_as(tmp_path / "third", "third", prevalence=0.3)
+    bundle, _ = registry.register(made.path)
+    choose(database, key_of(bundle))
+    read_by_the_active(database, store, predictor, tmp_path, "normal")
+    settings = worker_settings(worker={"lease_seconds": 2, "prevalence": 0.02})
+    with reading_in_shadow(settings, database, store, "shadow", "machine"):
+        wait_until(lambda: not rows(database, Task), "an empty queue", seconds=200)
+    [beside] = rows(database, ShadowReading)
+    assert beside.device_uid == device(for_site(bundle, 0.02)).uid != device(bundle).uid
 
 
 def test_the_shadow_reads_in_a_child_at_the_lowest_priority_until_it_is_switched_off(
