@@ -182,6 +182,10 @@ def test_films_that_were_trained_on_are_told_by_film_and_by_patient(
     assert (clean.films, clean.by_patient, clean.remark) == (0, 0, "")
     unnamed = leakage(bundle, replace(kept, known=None), data)
     assert (unnamed.films, unnamed.by_patient) == (2, None)
+    assert "patients it was trained on is not known" in unnamed.remark
+    every = leakage(bundle, replace(kept, known=None), [data[0], data[2]])
+    assert (every.films, every.by_patient) == (2, 0)
+    assert "not known" not in every.remark
 
 
 def test_kept_predictions_give_the_bundles_figures_again_and_tell_a_wrong_one(
