@@ -523,8 +523,9 @@ def evaluate(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[BUNDLE] [FOLDER]",
-            help="A bundle (unnamed: the packaged one) and a folder of labelled films.",
+            metavar="[BUNDLE] [FOLDER]...",
+            help="A bundle (unnamed: the packaged one) and a folder of labelled films; with"
+            " --out-of-fold all folders that it was trained on.",
         ),
     ] = None,
     out_of_fold: Annotated[

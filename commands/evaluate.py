@@ -36,11 +36,11 @@ def evaluate(
 
     Args:
         paths: A bundle's folder, or none for the packaged one, and a folder of labelled films; with
-            `out_of_fold` the latter may be left out.
+            `out_of_fold` any number of folders: those that the bundle was trained on.
         settings: How the service reads films.
         out: Folder of the report.
         console: Where to print.
-        out_of_fold: Judge the out-of-fold predictions that the bundle keeps, and read no film.
+        out_of_fold: Judge the out-of-fold predictions that the bundle keeps.
         against: Another bundle, to compare with.
         draws: Bootstrap samples of an interval.
 
@@ -48,7 +48,7 @@ def evaluate(
         ProblemError: the paths are no bundle and folder, or nothing can be evaluated.
         BundleError: a bundle cannot be used.
     """
-    bundle, folder = _sort(paths)
+    bundle, folders = _sort(paths)
     other = load_bundle(against) if against is not None else None
     worker = settings.worker
     setting = Setting(
@@ -56,12 +56,13 @@ def evaluate(
     )
     try:
         if out_of_fold:
-            report = evaluate_kept(bundle, setting, folder=folder, against=other)
-        elif folder is None:
-            raise ProblemError("a folder of labelled films is needed, or --out-of-fold")
+            with progress(console, "Decoding films") as tell:
+                report = evaluate_kept(bundle, setting, folders=folders, against=other, tell=tell)
+        elif len(folders) != 1:
+            raise ProblemError("one folder of labelled films is needed, or --out-of-fold")
         else:
             with progress(console, "Reading films") as tell:
-                report = evaluate_folder(bundle, folder, setting, against=other, tell=tell)
+                report = evaluate_folder(bundle, folders[0], setting, against=other, tell=tell)
     except (TableError, EvaluationError) as error:
         raise ProblemError(str(error)) from None
     written = write_report(out, report)
@@ -70,17 +71,15 @@ def evaluate(
     return report
 
 
-def _sort(paths: Sequence[Path]) -> tuple[Bundle, Path | None]:
+def _sort(paths: Sequence[Path]) -> tuple[Bundle, list[Path]]:
     bundles = [path for path in paths if is_bundle(path)]
     folders = [path for path in paths if not is_bundle(path)]
     for path in folders:
         if not path.is_dir():
             raise ProblemError(f"{path}: no such folder")
-    if len(bundles) > 1 or len(folders) > 1:
-        raise ProblemError(
-            "give one bundle (a folder with bundle.json) at most, and one folder of films"
-        )
-    return load_bundle(bundles[0] if bundles else None), folders[0] if folders else None
+    if len(bundles) > 1:
+        raise ProblemError("give one bundle (a folder with bundle.json) at most")
+    return load_bundle(bundles[0] if bundles else None), folders
 
 
 def _print(report: Report, console: Console) -> None:
@@ -97,11 +96,9 @@ def _print(report: Report, console: Console) -> None:
         interval = f"{metric.low:.3f} to {metric.high:.3f}"
         table.add_row(name, f"{metric.value:.3f}", interval, escape(metric.of))
     console.print(table)
-    if report.differing:
-        names = ", ".join(report.differing)
-        console.print(f"[yellow]Not as in bundle.json: {escape(names)}[/]")
-    elif report.differing is not None:
-        console.print("Every figure of bundle.json came out the same.")
+    if report.verdict:
+        warned = report.differing or report.left_out
+        console.print(escape(report.verdict), style="yellow" if warned else None)
     if report.comparison is not None:
         gap = report.comparison.difference
         console.print(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from inference.pixels import InputForm, Letterbox, network_input, pixel_aspect
 from inference.prepare import load_display
+from inference.reading import RefusalCode, RefusedError
 from training.tables import Film
 
 MAX_PIXELS = 100_000_000
@@ -44,6 +45,25 @@ def load_squares(films: Sequence[Film], form: InputForm, folder: Path) -> list[S
     return [_load(film, form, folder) for film in films]
 
 
+def make_square(film: Film, form: InputForm) -> Square:
+    """Decode one film.
+
+    Raises:
+        RefusedError: it cannot be decoded.
+    """
+    view, aspect = "", 1.0
+    if film.path.suffix.lower() == ".dcm":
+        header, image = load_display(film.path, MAX_PIXELS)
+        view, aspect = str(header.get("ViewPosition") or ""), pixel_aspect(header)
+    else:
+        picture = cv2.imread(str(film.path), cv2.IMREAD_GRAYSCALE)
+        if picture is None:
+            raise RefusedError(RefusalCode.UNDECODABLE, "The image cannot be decoded.")
+        image = np.asarray(picture, np.uint8)
+    square, box = network_input(image, form, pixel_aspect=aspect)
+    return Square(square, box, image.shape[0], image.shape[1], view)
+
+
 def fingerprint(films: Sequence[Film], squares: Sequence[Square]) -> str:
     """SHA-256 over labels, boxes and pixels of the films, in order."""
     return _fingerprint(films, (square.image for square in squares))
@@ -55,7 +75,7 @@ def fingerprint_of(films: Sequence[Film], form: InputForm) -> str:
     Raises:
         RefusedError: a film cannot be decoded.
     """
-    return _fingerprint(films, (_make(film, form).image for film in films))
+    return _fingerprint(films, (make_square(film, form).image for film in films))
 
 
 def _fingerprint(films: Iterable[Film], images: Iterable[NDArray[np.uint8]]) -> str:
@@ -77,20 +97,9 @@ def _load(film: Film, form: InputForm, folder: Path) -> Square:
             box = Letterbox(scale_x, scale_y, offset_x, offset_y, form.size)
             return Square(kept["image"], box, rows, columns, str(kept["view"]))
     except (FileNotFoundError, zipfile.BadZipFile):  # not made yet, or cut off while it was made
-        square = _make(film, form)
+        square = make_square(film, form)
     place = [getattr(square.letterbox, name) for name in ("scale_x", "scale_y")]
     place += [square.letterbox.offset_x, square.letterbox.offset_y]
     shape = [square.rows, square.columns]
     np.savez(file, image=square.image, letterbox=place, shape=shape, view=square.view)
     return square
-
-
-def _make(film: Film, form: InputForm) -> Square:
-    view, aspect = "", 1.0
-    if film.path.suffix.lower() == ".dcm":
-        header, image = load_display(film.path, MAX_PIXELS)
-        view, aspect = str(header.get("ViewPosition") or ""), pixel_aspect(header)
-    else:
-        image = np.asarray(cv2.imread(str(film.path), cv2.IMREAD_GRAYSCALE), np.uint8)
-    square, box = network_input(image, form, pixel_aspect=aspect)
-    return Square(square, box, image.shape[0], image.shape[1], view)

@@ -13,6 +13,8 @@ from typing import Literal
 from inference.bundle import CLASSES
 
 Rectangle = tuple[float, float, float, float]
+Source = Literal["rsna", "nih"]
+"""The data set that a film is from."""
 
 NORMAL, NOT_NORMAL, LUNG_OPACITY = range(len(CLASSES))
 RSNA_CLASSES = {
@@ -40,7 +42,7 @@ class Film:
     patient: str
     label: int
     boxes: tuple[Rectangle, ...] | None
-    source: Literal["rsna", "nih"]
+    source: Source
 
 
 def read_kaggle(folder: Path) -> list[Film]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from inference import elements
 from inference.bundle import MANIFEST, Bundle, OperatingPoint
-from inference.decode import read_header
 from inference.eligibility import check_pixels, stated
 from inference.outcome import outcome
 from inference.pixels import InputForm, network_input
@@ -27,25 +23,16 @@ from training.evaluation.case import (
     Case,
     Predictions,
     Refused,
-    age_group,
     corners_of,
     to_boxes,
 )
 from training.evaluation.choice import usual_boxes
 from training.evaluation.out_of_fold import FLOOR, pseudonym, without_thresholds
+from training.evaluation.traits import Traits, dicom_traits, nih_traits
 from training.tables import LUNG_OPACITY, Film, TableError, read_kaggle, read_nih
 
 BATCH = 16
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What is known of a film's subject and view, "" where it is not."""
-
-    view: str
-    sex: str
-    age: str
 
 
 def read_folder(folder: Path) -> list[Film]:
@@ -89,7 +76,7 @@ def read_films(
         inverted: Read every film a second time with black for white, for a shortcut control.
         tell: Told how many films are done, of how many.
     """
-    traits = _nih_traits(films)
+    traits = nih_traits(films)
     read: list[Case] = []
     refused: list[Refused] = []
     for start in range(0, len(films), BATCH):
@@ -109,7 +96,7 @@ def read_films(
                 if isinstance(said, Refusal):
                     refused.append(_refused(film, said))
                     continue
-                known = traits.get(film.id) or _dicom_traits(film.path)
+                known = traits.get(film.id) or dicom_traits(film.path)
                 read.append(_case(film, known, prepared, raw, said, other, predictor.bundle))
         tell(min(start + BATCH, len(films)), len(films))
     point = predictor.bundle.operating_point
@@ -223,28 +210,3 @@ def _with_usual_boxes(cases: Sequence[Case], point: str) -> tuple[Case, ...]:
         else case
         for case in cases
     )
-
-
-def _dicom_traits(path: Path) -> Traits:
-    header = read_header(path)
-    age = re.fullmatch(r"(\d{1,3})\s*Y?", elements.text(header, "PatientAge").upper())
-    sex = elements.text(header, "PatientSex").upper()
-    view = elements.text(header, "ViewPosition").upper()
-    years = float(age.group(1)) if age else None
-    return Traits(view, sex if sex in ("F", "M") else "", age_group(years))
-
-
-def _nih_traits(films: Sequence[Film]) -> dict[str, Traits]:
-    """Read view, sex and age of NIH films from their table; nothing for other films."""
-    tables = {film.path.parent.parent / "labels.csv" for film in films if film.source == "nih"}
-    found = {}
-    for table in tables:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            for row in csv.DictReader(stream):
-                age = row.get("age") or ""
-                found[Path(row["image"]).stem] = Traits(
-                    row.get("view") or "",
-                    row.get("sex") or "",
-                    age_group(float(age) if age.isdigit() else None),
-                )
-    return found

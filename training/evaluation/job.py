@@ -17,6 +17,7 @@ from training.evaluation.compare import Comparison, compare
 from training.evaluation.figures import DRAWS, Evaluation, evaluate, key_figures
 from training.evaluation.films import Progress, prepare_film, read_films, read_folder
 from training.evaluation.gallery import Gallery, gallery
+from training.evaluation.known import with_known
 from training.evaluation.leakage import leakage
 from training.evaluation.out_of_fold import foreign_auc, judged_of, predictions_of, pseudonym
 from training.evaluation.report import Report
@@ -87,23 +88,29 @@ def evaluate_kept(
     bundle: Bundle,
     setting: Setting,
     *,
-    folder: Path | None = None,
+    folders: Sequence[Path] = (),
     against: Bundle | None = None,
+    tell: Progress = lambda done, total: None,
 ) -> Report:
     """Compute a bundle's figures again from the out-of-fold predictions that it keeps.
 
+    Labels, boxes and patients come from the bundle where it keeps them, and from the folders where
+    it does not; films that are in no folder are then left out.
+
     Args:
         bundle: The bundle.
-        setting: How many bootstrap samples; films are read for the gallery alone.
-        folder: The films' folder, for a gallery; None makes none.
+        setting: How many bootstrap samples, and how films are read for the gallery.
+        folders: The films' folders, for a gallery too; none makes none.
         against: Another bundle that keeps predictions, to be compared with on shared films.
+        tell: Told how many films are decoded, of how many.
 
     Raises:
-        TableError: the folder cannot be used.
-        EvaluationError: a bundle keeps no predictions with labels.
+        TableError: a folder cannot be used.
+        EvaluationError: a bundle keeps no predictions, or there are no labels for them.
         BundleError: a bundle's kept predictions cannot be read.
     """
-    kept = _kept(bundle)
+    films = [film for folder in folders for film in read_folder(folder)]
+    kept, left_out = _kept(bundle, films, tell)
     assert kept.known is not None
     sources = list(dict.fromkeys(kept.known.sources.tolist()))
     source = "rsna" if "rsna" in sources else sources[0]
@@ -112,11 +119,9 @@ def evaluate_kept(
     others = _others(kept, source, [name for name in sources if name != source], setting)
     comparison = None
     if against is not None:
-        theirs = predictions_of(judged_of(_kept(against)), "")
+        theirs = predictions_of(judged_of(_kept(against, films, tell)[0]), "")
         comparison = _compare(predictions, theirs, against, setting)
-    shown = None
-    if folder is not None:
-        shown = _gallery(predictions, read_folder(folder), bundle.input_form, setting)
+    differing = _differing(bundle, {**key_figures(told), **others})
     return Report(
         bundle=bundle.label,
         weights=bundle.weights_digest,
@@ -129,20 +134,34 @@ def evaluate_kept(
         draws=setting.draws,
         told=told,
         comparison=comparison,
-        gallery=shown,
-        differing=_differing(bundle, {**key_figures(told), **others}),
+        gallery=_gallery(predictions, films, bundle.input_form, setting) if films else None,
+        differing=() if left_out else differing,
+        left_out=left_out,
+        not_again=differing if left_out else (),
         others=others,
     )
 
 
-def _kept(bundle: Bundle) -> OutOfFold:
+def _kept(bundle: Bundle, films: Sequence[Film], tell: Progress) -> tuple[OutOfFold, int]:
+    """Return a bundle's predictions with what is known of them, and how many were left out."""
     kept = load_out_of_fold(bundle)
-    if kept is None or kept.known is None:
+    if kept is None:
         raise EvaluationError(
-            f"{bundle.path}: keeps no out-of-fold predictions with their labels; name a folder of"
-            " films instead of --out-of-fold, or make the bundle again with `hilum train-bundle`"
+            f"{bundle.path}: keeps no out-of-fold predictions; name a folder of films instead of"
+            " --out-of-fold, or make the bundle again with `hilum train-bundle`"
         )
-    return kept
+    if kept.known is not None:
+        return kept, 0
+    if not films:
+        raise EvaluationError(
+            f"{bundle.path}: keeps no labels with its out-of-fold predictions; name the folders of"
+            " the films that it was trained on beside --out-of-fold"
+        )
+    try:
+        found = with_known(kept, films, bundle.input_form, tell)
+    except ValueError as error:
+        raise EvaluationError(f"{bundle.path}: {error}") from None
+    return found, len(kept.films) - len(found.films)
 
 
 def _evaluate(predictions: Predictions, setting: Setting) -> Evaluation:

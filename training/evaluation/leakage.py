@@ -47,11 +47,11 @@ def leakage(bundle: Bundle, kept: OutOfFold | None, films: Sequence[Film]) -> Le
     patients = set(kept.known.patients.tolist()) if kept.known is not None else None
     direct = [film for film in films if pseudonym("film", film.id) in seen]
     others = [film for film in films if pseudonym("film", film.id) not in seen]
-    if patients is None:
+    if patients is None and others:
         remark = _trained_on(len(direct), 0, total) if direct else ""
         unknown = " Whether others are of patients it was trained on is not known."
         return Leakage(total, len(direct), None, remark + unknown if remark else unknown.strip())
-    related = sum(pseudonym("patient", film.patient) in patients for film in others)
+    related = sum(pseudonym("patient", film.patient) in (patients or ()) for film in others)
     remark = _trained_on(len(direct), related, total) if direct or related else ""
     return Leakage(total, len(direct), related, remark)
 

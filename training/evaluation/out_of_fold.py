@@ -68,7 +68,8 @@ def keep(
 
     Candidates below `FLOOR` and beyond `MOST_KEPT` of a film are left out and the others rounded to
     half precision, so judge by `outputs_of` what is returned, not by `outputs`. With labels, truth
-    and patients, `judged_of` can make films without any folder; the other lists may be left empty.
+    and patients, `judged_of` can make films without any folder, and without them once
+    `known.with_known` has read them from the films' folders; the other lists may be left empty.
 
     Args:
         film_ids: The films' ids, of which digests are kept.
@@ -91,21 +92,9 @@ def keep(
         counts.append(len(order))
         boxes.append(corners[order])
         scores.append(sure[order])
-    n = len(film_ids)
     known = None
     if labels is not None:
-        known_truth = [np.zeros((0, 4), np.float32) if t is None else t for t in truth]
-        known = Known(
-            labels=np.asarray(labels, np.int8),
-            box_counts=np.array([-1 if t is None else len(t) for t in truth], np.int16),
-            boxes=np.concatenate([np.zeros((0, 4)), *known_truth]).astype(np.float32),
-            patients=np.array([pseudonym("patient", p) for p in patients], np.str_),
-            views=_texts(views, n),
-            sexes=_texts(sexes, n),
-            ages=_texts(ages, n),
-            sources=_texts(sources, n),
-            intensity=np.array(intensity if len(intensity) else [np.nan] * n, np.float32),
-        )
+        known = known_of(labels, truth, patients, views, sexes, ages, sources, intensity)
     return OutOfFold(
         size=size,
         films=np.array([pseudonym("film", name) for name in film_ids], np.str_),
@@ -115,6 +104,32 @@ def keep(
         boxes=np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float16),
         scores=np.concatenate([np.zeros(0), *scores]).astype(np.float16),
         known=known,
+    )
+
+
+def known_of(
+    labels: Sequence[int] | NDArray[np.int32],
+    truth: Sequence[Corners | None],
+    patients: Sequence[str],
+    views: Sequence[str] = (),
+    sexes: Sequence[str] = (),
+    ages: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    intensity: Sequence[float] = (),
+) -> Known:
+    """Make what is known of films ready to stand beside their outputs; arguments as of `keep`."""
+    n = len(labels)
+    boxes = [np.zeros((0, 4), np.float32) if each is None else each for each in truth]
+    return Known(
+        labels=np.asarray(labels, np.int8),
+        box_counts=np.array([-1 if each is None else len(each) for each in truth], np.int16),
+        boxes=np.concatenate([np.zeros((0, 4)), *boxes]).astype(np.float32),
+        patients=np.array([pseudonym("patient", name) for name in patients], np.str_),
+        views=_texts(views, n),
+        sexes=_texts(sexes, n),
+        ages=_texts(ages, n),
+        sources=_texts(sources, n),
+        intensity=np.array(intensity if len(intensity) else [np.nan] * n, np.float32),
     )
 
 

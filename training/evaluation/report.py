@@ -29,8 +29,9 @@ class Report:
 
     `bundle` is name and version, `weights` the digest of its network. `kind` is "folder" where the
     bundle read films, "out-of-fold" where its kept predictions were judged. `differing` names the
-    figures of bundle.json that came out otherwise here, None where they were not compared. `others`
-    are figures on films of other sources.
+    figures of bundle.json that came out otherwise here, None where they were not compared.
+    `left_out` counts films whose predictions are kept and that no folder had; `not_again` names the
+    figures that were not had again without them. `others` are figures on films of other sources.
     """
 
     bundle: str
@@ -44,7 +45,30 @@ class Report:
     comparison: Comparison | None = None
     gallery: Gallery | None = None
     differing: tuple[str, ...] | None = None
+    left_out: int = 0
+    not_again: tuple[str, ...] = ()
     others: Mapping[str, Metric]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the figures of bundle.json came out again; "" where they were not compared."""
+        if self.differing is None:
+            return ""
+        if self.differing:
+            names = ", ".join(self.differing)
+            return f"These figures of bundle.json are not what was computed here: {names}."
+        if not self.left_out:
+            return "Every figure of bundle.json was computed again here and is the same."
+        missing = (
+            f"{self.left_out} films that predictions are kept of are in none of the named folders"
+            " and were left out"
+        )
+        if not self.not_again:
+            return f"{missing}; every figure of bundle.json came out the same without them."
+        return (
+            f"{missing}, so these figures of bundle.json were not computed again, or not on all"
+            f" their films: {', '.join(self.not_again)}. Every other one is the same."
+        )
 
 
 def write_report(out: Path, report: Report) -> Path:
@@ -91,6 +115,8 @@ def document(report: Report) -> dict[str, Any]:
         "other_films": {name: asdict(m) for name, m in report.others.items()},
         "comparison": report.comparison and asdict(report.comparison),
         "differing_from_bundle": None if report.differing is None else list(report.differing),
+        "films_left_out": report.left_out,
+        "not_computed_again": list(report.not_again),
     }
     return {name: _plain(value) for name, value in found.items()}
 

@@ -32,11 +32,10 @@ PAGE = """<!doctype html>
 {% if report.leakage and report.leakage.remark %}
 <div class="warning">{{ report.leakage.remark }}</div>
 {% endif %}
-{% if report.differing %}
-<div class="warning">These figures of bundle.json are not what was computed here:
-{{ report.differing | join(", ") }}.</div>
-{% elif report.differing is not none %}
-<p>Every figure of bundle.json was computed again here and is the same.</p>
+{% if report.differing or report.left_out %}
+<div class="warning">{{ report.verdict }}</div>
+{% elif report.verdict %}
+<p>{{ report.verdict }}</p>
 {% endif %}
 {% for note in notes %}
 <p>{{ note }}</p>

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,7 +24,7 @@ from inference.bundle import Bundle, load_bundle
 from inference.kept import OutOfFold
 from inference.prepare import Limits
 from tests.training.evaluation.judged import films
-from tests.training.evaluation.tiny import phantom_folder, tiny_bundle
+from tests.training.evaluation.tiny import nih_folder, phantom_folder, tiny_bundle
 from tests.training.test_card_page import parse
 from training.cache import fingerprint_of
 from training.evaluation.choice import Judged, choose
@@ -182,6 +181,10 @@ def test_films_that_were_trained_on_are_told_by_film_and_by_patient(
     assert (clean.films, clean.by_patient, clean.remark) == (0, 0, "")
     unnamed = leakage(bundle, replace(kept, known=None), data)
     assert (unnamed.films, unnamed.by_patient) == (2, None)
+    assert "patients it was trained on is not known" in unnamed.remark
+    every = leakage(bundle, replace(kept, known=None), [data[0], data[2]])
+    assert (every.films, every.by_patient) == (2, 0)
+    assert "not known" not in every.remark
 
 
 def test_kept_predictions_give_the_bundles_figures_again_and_tell_a_wrong_one(
@@ -246,22 +249,8 @@ def test_kept_predictions_are_compared_on_shared_films(tmp_path: Path) -> None:
     assert found.films == 20
 
 
-def nih_folder(folder: Path) -> Path:
-    (folder / "images").mkdir(parents=True)
-    rows = ["image,finding_labels,pneumonia,patient,age,sex,view,boxes_xywh"]
-    rng = np.random.default_rng(0)
-    for k in range(6):
-        cv2.imwrite(
-            str(folder / "images" / f"{k}.jpg"), rng.integers(20, 235, (150, 128), dtype=np.uint8)
-        )
-        what = "Pneumonia,1" if k % 2 else "No Finding,0"
-        rows.append(f"{k}.jpg,{what},p{k},{30 + k},F,PA,")
-    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
-    return folder
-
-
 def test_a_folder_of_nih_films_is_read_too(bundle: Bundle, tmp_path: Path) -> None:
-    report = evaluate_folder(bundle, nih_folder(tmp_path / "nih"), SETTING)
+    report = evaluate_folder(bundle, nih_folder(tmp_path / "nih", 6), SETTING)
     cases = report.told.predictions.cases
     assert [case.source for case in cases] == ["nih"] * 6
     assert [case.truth for case in cases] == [(), None] * 3
@@ -311,8 +300,9 @@ def test_the_front_door_has_the_command(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_missing(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(ProblemError, match="a folder of labelled films is needed"):
-        run_command(bundle.path, out=tmp_path / "out")
+    for folders in ((), (tmp_path, tmp_path)):
+        with pytest.raises(ProblemError, match="one folder of labelled films is needed"):
+            run_command(bundle.path, *folders, out=tmp_path / "out")
     with pytest.raises(ProblemError, match="no such folder"):
         run_command(tmp_path / "nothing", out=tmp_path / "out")
     with pytest.raises(ProblemError, match="one bundle"):

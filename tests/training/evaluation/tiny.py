@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from inference.bundle import (
@@ -90,16 +91,24 @@ def tiny_bundle(
     )
 
 
-def phantom_folder(folder: Path, count: int, *, children: int = 0) -> Path:
-    """Write a folder in the challenge's layout; two films a patient, the last ones of children."""
+def phantom_folder(
+    folder: Path, count: int, *, children: int = 0, pictures: int | None = None
+) -> Path:
+    """Write a folder in the challenge's layout; two films a patient, the last ones of children.
+
+    With `pictures`, a multiple of 3, no more are drawn than that, and films share them by turns.
+    """
     images = folder / "stage_2_train_images"
     images.mkdir(parents=True)
     classes: list[tuple[object, ...]] = []
     labels: list[tuple[object, ...]] = []
     patients: list[tuple[object, ...]] = []
+    films = [
+        phantom(np.random.default_rng(number), kind=KINDS[number % 3], size=128)
+        for number in range(min(count, pictures or count))
+    ]
     for number in range(count):
-        kind = KINDS[number % 3]
-        film = phantom(np.random.default_rng(number), kind=kind, size=128)
+        film = films[number % len(films)]
         name = f"film-{number:02d}"
         write_phantom_dicom(
             film,
@@ -125,4 +134,19 @@ def phantom_folder(folder: Path, count: int, *, children: int = 0) -> Path:
     ):
         with (folder / file).open("w", encoding="utf-8", newline="") as stream:
             csv.writer(stream).writerows([head, *lines])
+    return folder
+
+
+def nih_folder(folder: Path, count: int) -> Path:
+    """Write a folder of NIH films in noise, pneumonia and no finding by turns."""
+    (folder / "images").mkdir(parents=True)
+    rows = ["image,finding_labels,pneumonia,patient,age,sex,view,boxes_xywh"]
+    rng = np.random.default_rng(0)
+    for k in range(count):
+        cv2.imwrite(
+            str(folder / "images" / f"{k}.jpg"), rng.integers(20, 235, (150, 128), dtype=np.uint8)
+        )
+        what = "Pneumonia,1" if k % 2 else "No Finding,0"
+        rows.append(f"{k}.jpg,{what},p{k},{30 + k},F,PA,")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     return folder
