@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="the backbone's weights without its top")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--phantoms", type=int, default=300)
+    parser.add_argument("--arms", nargs="+", help="words of the arms to run beside the first")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--work", type=Path, default=Path("runs/ablation"))
     arguments = parser.parse_args()
@@ -64,6 +65,8 @@ def main() -> None:
     making = Making(weights=arguments.weights)
     judged = {}
     for name, recipe in arms(whole, arguments.phantoms).items():
+        if name != WHOLE and not any(word in name for word in arguments.arms or [name]):
+            continue
         print(f"-- {name}", flush=True)
         judged[name] = _judge(films, recipe, making, arguments.work)
     found = {name: _figures(each, judged[WHOLE], films) for name, each in judged.items()}

@@ -63,9 +63,23 @@ def begin(
     """Build the network and begin its trainings, with phantoms first if the recipe asks for any."""
     network = making.network(films, recipe)
     start = network.heads.get_weights()
-    identity = making.identity(films, recipe)
-    featurise = fastest(network.stem)
-    runs = Runs(recipe, network, featurise, start, making.seed, work, identity, say)
+    variants = Recipe(
+        variants=recipe.variants,
+        pasted=recipe.pasted,
+        controls=recipe.controls,
+        augmentation=recipe.augmentation,
+    )
+    runs = Runs(
+        recipe,
+        network,
+        fastest(network.stem),
+        start,
+        making.seed,
+        work,
+        identity=making.identity(films, recipe),
+        shown=making.identity(films, variants),
+        say=say,
+    )
     return runs.pretrained()
 
 
@@ -73,7 +87,8 @@ def begin(
 class Runs:
     """Trains heads from one start, and takes what was finished before from `work`.
 
-    `identity` names everything that the trainings depend on; `featurise` is the network's stem.
+    `identity` names everything that the trainings depend on, `shown` all that the films' variants
+    depend on; `featurise` is the network's stem.
     """
 
     recipe: Recipe
@@ -83,6 +98,7 @@ class Runs:
     seed: int
     work: Path
     identity: str
+    shown: str
     say: Callable[[str], None]
 
     def pretrained(self) -> Runs:
@@ -117,7 +133,7 @@ class Runs:
             films.labelled(),
             films.folds,
             self.recipe,
-            self._file("examples"),
+            _named(self.work, "examples", self.shown),
             featurise=self.featurise,
             seed=self.seed,
             say=self.say,
@@ -221,9 +237,12 @@ class Runs:
         return self.seed + 100 * member + int(fold)
 
     def _file(self, what: str, how: object = None) -> Path:
-        whole = f"{self.identity} {what}" if how is None else f"{self.identity} {what} {how}"
-        key = hashlib.sha256(whole.encode()).hexdigest()[:16]
-        return self.work / f"{what}-{key}"
+        return _named(self.work, what, self.identity, "" if how is None else f" {how}")
+
+
+def _named(folder: Path, what: str, identity: str, how: str = "") -> Path:
+    key = hashlib.sha256(f"{identity} {what}{how}".encode()).hexdigest()[:16]
+    return folder / f"{what}-{key}"
 
 
 def _phantom(size: int, seed: int, number: int) -> Labelled:
