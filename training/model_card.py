@@ -94,7 +94,18 @@ def model_card(
         "",
         f"Boxes are drawn on positive films alone: score (detector x probability of opacity) at"
         f" least {rule.score}, at least {rule.relative_score} of the film's best, IoU at most"
-        f" {rule.iou} with a better one, at most {rule.most}, scaled by {rule.shrink}.",
+        f" {rule.iou} with a better one, at most {rule.most}, scaled by {rule.shrink}."
+        + (
+            f" Weaker candidates from an IoU of {rule.vote} on have a say in the edges."
+            if rule.vote < 1
+            else ""
+        )
+        + (
+            f" Sizes are drawn by {rule.typical_weight} to the usual one of"
+            f" {rule.typical[0]:.0f} x {rule.typical[1]:.0f} pixels of the input."
+            if rule.typical_weight > 0
+            else ""
+        ),
         "",
         "## What to beware of",
         f"- {share:.0%} of the training films show opacity. Where opacity is rarer or more common,"
@@ -102,7 +113,38 @@ def model_card(
         "- The view (AP at the bedside, PA upright) goes along with disease in this data; see the"
         " figures by view and the control that looks at nothing but the view.",
         "- It has not been tested on children, on lateral films or on films of other body parts;"
-        " whether a film may be read is decided before it.",
+        " whether a film may be read is decided by its header and by the check below.",
+        *(
+            [
+                "- Films of the other folder were drawn from another time and differ in their"
+                " greys: part of what tells pneumonia there may be no disease at all."
+            ]
+            if others
+            else []
+        ),
         "",
+        *_kinds(manifest),
     ]
     return "\n".join(lines)
+
+
+def _kinds(manifest: Manifest) -> list[str]:
+    """What is refused by what the network sees of a picture's kind, and how often."""
+    rule = manifest.film_kinds
+    if rule is None:
+        return []
+    return [
+        "## What it refuses",
+        "The same pass tells what kind of picture a film is. It is refused if the probability that"
+        f" it is no upright frontal chest film is at least {rule.threshold:g}, or"
+        f" {rule.contradicted_threshold:g} where its header says otherwise. Measured out of fold;"
+        " what is to be refused was drawn or made from frontal films.",
+        "",
+        "| figure | value | 95 % interval | what |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {m.value:.3f} | {m.low:.3f} to {m.high:.3f} | {m.of} |"
+            for name, m in rule.figures.items()
+        ),
+        "",
+    ]
