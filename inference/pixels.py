@@ -37,12 +37,26 @@ def display_image(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
     their values, padding left out. A film that its own window would leave in a single grey is
     treated as one without a window.
     """
+    return _shown(header, stored, spread=False)
+
+
+def spread_display_image(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
+    """Show stored values as `display_image` does, for networks that take "percentiles".
+
+    Without a window, all values in use are shown, for percentiles are taken only later. A film that
+    its window leaves less than half of the greys is given a whole multiple of them, as many as
+    there is room for, so that a wide window costs nothing.
+    """
+    return _shown(header, stored, spread=True)
+
+
+def _shown(header: Dataset, stored: NDArray[Any], *, spread: bool) -> NDArray[np.uint8]:
     if stored.ndim == 3:
         grey = np.asarray(cv2.cvtColor(stored, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     elif elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
         grey = _palette_to_grey(header, stored)
     else:
-        grey = _monochrome(header, stored)
+        grey = _monochrome(header, stored, spread=spread)
     shutter = open_area(header, grey.shape[0], grey.shape[1])
     return grey if shutter is None else np.where(shutter, grey, np.uint8(0))
 
@@ -172,7 +186,7 @@ def _palette_to_grey(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]
     )
 
 
-def _monochrome(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
+def _monochrome(header: Dataset, stored: NDArray[Any], *, spread: bool) -> NDArray[np.uint8]:
     """Make the table from every bit pattern of a cell to its grey, and look the pixels up in it."""
     unsigned = np.dtype(f"u{stored.dtype.itemsize}")
     patterns: NDArray[Any] = stored.view(unsigned)
@@ -187,9 +201,14 @@ def _monochrome(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
     else:
         counts = np.where(padding, 0, _counts(patterns))
         if shares is None or _is_flat(shares[counts > 0]):
-            shares = _between(modality, *_automatic_window(modality, counts))
+            used = modality[counts > 0]
+            whole = spread and used.size > 0
+            window = (used.min(), used.max()) if whole else _automatic_window(modality, counts)
+            shares = _between(modality, *map(float, window))
     if _is_inverted(header):
         shares = 1 - shares
+    if spread:
+        shares = _spread(shares[np.where(padding, 0, _counts(patterns)) > 0], shares)
     table = np.rint(shares * 255).astype(np.uint8)
     table[padding] = 0
     if stored.dtype == np.uint8 and np.array_equal(table, values):
@@ -235,6 +254,13 @@ def _counts(patterns: NDArray[Any]) -> NDArray[np.float32]:
     cells = 1 << 8 * patterns.dtype.itemsize
     histogram = cv2.calcHist([patterns], [0], None, [cells], [0, cells])
     return np.asarray(histogram, dtype=np.float32).ravel()
+
+
+def _spread(used: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Multiply shares, from the least in use on, by the whole number that there is room for."""
+    low, high = (used.min(), used.max()) if used.size else (0.0, 1.0)
+    gain = np.floor(1 / (high - low)) if high > low else 1.0
+    return shares if gain < 2 else np.clip((shares - low) * gain, 0, 1)
 
 
 def _is_flat(shares: NDArray[np.float64]) -> bool:

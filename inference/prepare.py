@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,14 @@ import settings
 from inference import elements
 from inference.decode import decode, read_header
 from inference.eligibility import Stated, check_header, check_pixels, stated
-from inference.pixels import InputForm, Letterbox, display_image, network_input, pixel_aspect
+from inference.pixels import (
+    InputForm,
+    Letterbox,
+    display_image,
+    network_input,
+    pixel_aspect,
+    spread_display_image,
+)
 from inference.reading import Refusal, RefusalCode, RefusedError
 
 RECENT_BYTES = 64 * 2**20
@@ -130,15 +138,24 @@ def load_display(path: Path, max_pixels: int) -> tuple[Dataset, NDArray[np.uint8
     return header, display_image(header, stored)
 
 
+def for_network(
+    header: Dataset, stored: NDArray[Any], form: InputForm, display: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], Letterbox]:
+    """Bring stored values, of which `display` is the display image, to a network's input."""
+    image = display if form.contrast == "as_shown" else spread_display_image(header, stored)
+    return network_input(image, form, pixel_aspect=pixel_aspect(header))
+
+
 def _prepare(path: Path, form: InputForm, limits: Limits) -> Prepared | Refusal:
     refusal = check_header(read_header(path), limits.eligibility)
     if refusal is not None:
         return refusal
-    header, display = load_display(path, limits.max_pixels)
+    header, stored = decode(path, max_pixels=limits.max_pixels)
+    display = display_image(header, stored)
     refusal = check_pixels(display)
     if refusal is not None:
         return refusal
-    fitted, box = network_input(display, form, pixel_aspect=pixel_aspect(header))
+    fitted, box = for_network(header, stored, form, display)
     display.flags.writeable = False
     _recent.keep(path, display)
     rows, columns = display.shape

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.pixels import InputForm, Letterbox, network_input, pixel_aspect
-from inference.prepare import load_display
+from inference.decode import decode
+from inference.pixels import InputForm, Letterbox, display_image, network_input
+from inference.prepare import for_network
 from inference.reading import RefusalCode, RefusedError
 from training.tables import Film
 
@@ -51,17 +52,17 @@ def make_square(film: Film, form: InputForm) -> Square:
     Raises:
         RefusedError: it cannot be decoded.
     """
-    view, aspect = "", 1.0
     if film.path.suffix.lower() == ".dcm":
-        header, image = load_display(film.path, MAX_PIXELS)
-        view, aspect = str(header.get("ViewPosition") or ""), pixel_aspect(header)
-    else:
-        picture = cv2.imread(str(film.path), cv2.IMREAD_GRAYSCALE)
-        if picture is None:
-            raise RefusedError(RefusalCode.UNDECODABLE, "The image cannot be decoded.")
-        image = np.asarray(picture, np.uint8)
-    square, box = network_input(image, form, pixel_aspect=aspect)
-    return Square(square, box, image.shape[0], image.shape[1], view)
+        header, stored = decode(film.path, max_pixels=MAX_PIXELS)
+        image = display_image(header, stored)
+        square, box = for_network(header, stored, form, image)
+        view = str(header.get("ViewPosition") or "")
+        return Square(square, box, image.shape[0], image.shape[1], view)
+    picture = cv2.imread(str(film.path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise RefusedError(RefusalCode.UNDECODABLE, "The image cannot be decoded.")
+    square, box = network_input(np.asarray(picture, np.uint8), form)
+    return Square(square, box, picture.shape[0], picture.shape[1], "")
 
 
 def fingerprint(films: Sequence[Film], squares: Sequence[Square]) -> str:

@@ -24,6 +24,7 @@ from inference.pixels import (
     letterbox,
     network_input,
     pixel_aspect,
+    spread_display_image,
     stretch,
 )
 from inference.prepare import load_display
@@ -525,6 +526,22 @@ def test_the_network_sees_the_same_whatever_linear_window_a_film_came_with() -> 
     plain, same = network_input(film, InputForm(128))
     assert same == box
     assert np.array_equal(plain, letterbox(film, 128)[0])
+
+
+def test_a_wide_window_costs_a_network_no_greys() -> None:
+    deep = make_picture(bits=12)
+    wide = make_dataset(deep, BitsStored=12, WindowCenter=2048, WindowWidth=12288)
+    narrow = make_dataset(deep, BitsStored=12, WindowCenter=2048, WindowWidth=4096)
+    few, many = (
+        len(np.unique(image)) for image in (display_image(wide, deep), display_image(narrow, deep))
+    )
+    assert few < many / 2
+    spread = spread_display_image(wide, deep)
+    assert len(np.unique(spread)) > 0.9 * many
+    assert np.array_equal(spread_display_image(narrow, deep), display_image(narrow, deep))
+    form = InputForm(128, "percentiles")
+    seen = network_input(spread, form)[0].astype(int)
+    assert np.abs(seen - network_input(display_image(narrow, deep), form)[0]).max() <= 3
 
 
 def test_a_film_of_one_grey_can_be_stretched() -> None:

@@ -22,6 +22,7 @@ from inference.bundle import (
     FilmKinds,
     Manifest,
     OperatingPoint,
+    Suppression,
     load_bundle,
     load_golden,
     write_bundle,
@@ -160,7 +161,7 @@ def watch(event, args):
     if event in OUTWARD:
         calls.append(event)
 sys.addaudithook(watch)
-from inference.bundle import load_bundle
+from inference.bundle import Suppression, load_bundle
 from inference.predict import Predictor
 predictor = Predictor(load_bundle(), runtime="auto")
 heavy = {"tensorflow", "keras"} & set(sys.modules)
@@ -188,10 +189,17 @@ def raw(logits: tuple[float, float, float], *boxes: tuple[float, ...]) -> Raw:
 
 
 def at(bundle: Bundle, threshold: float) -> Bundle:
-    rule = replace(bundle.boxes, score=0.2, iou=0.3, shrink=1.0, times_opacity=False)
+    rule = Suppression(
+        score=0.2, iou=0.3, relative_score=0.5, most=4, shrink=1.0, times_opacity=False
+    )
     points = {"youden": OperatingPoint(threshold, 1, 1)}
     return replace(
-        bundle, temperature=1.0, operating_point="youden", operating_points=points, boxes=rule
+        bundle,
+        temperature=1.0,
+        biases=(0.0, 0.0, 0.0),
+        operating_point="youden",
+        operating_points=points,
+        boxes=rule,
     )
 
 
