@@ -124,10 +124,14 @@ def test_what_cannot_run_is_neither_activated_nor_put_in_shadow(
     assert chosen(settings) == []
 
 
-def test_what_cannot_be_set_to_the_sites_prevalence_is_not_activated(settings: Settings) -> None:
+def test_what_cannot_be_set_to_the_sites_prevalence_is_not_activated(
+    settings: Settings, tmp_path: Path
+) -> None:
+    silent = packaged_as(tmp_path / "silent", "silent", prevalence=None)
+    bundle.register(settings, silent.path)
     worker = settings.worker.model_copy(update={"prevalence": 0.02})
     with pytest.raises(BundleError, match="does not say at which prevalence"):
-        bundle.activate(settings.model_copy(update={"worker": worker}), "second", None)
+        bundle.activate(settings.model_copy(update={"worker": worker}), "silent", None)
     assert chosen(settings) == []
 
 
