@@ -171,7 +171,7 @@ def eager_bundle(folder: Path) -> Path:
     shutil.copytree(DEFAULT_BUNDLE, folder)
     file = folder / "bundle.json"
     card = json.loads(file.read_text())
-    card["id"] = "eager"
+    card |= {"id": "eager", "version": "1"}
     card["boxes"] |= {"score": 0.0, "relative_score": 0.0}
     for point in card["operating_points"].values():
         point["threshold"] = 0.0
