@@ -6,7 +6,8 @@ FROM python:3.11-slim-bookworm AS build
 ARG EXTRAS=postgres
 WORKDIR /src
 RUN python -m venv /opt/hilum
-COPY constraints.txt pyproject.toml README.md LICENSE hilum.py settings.py ./
+COPY constraints.txt pyproject.toml README.md LICENSE hilum.py ./
+COPY settings settings
 COPY db db
 COPY commands commands
 COPY scp_service scp_service

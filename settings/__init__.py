@@ -1,0 +1,46 @@
+"""One typed configuration: `hilum.toml`, `HILUM_*` variables, command line; later ones win.
+
+Every key has a default, its unit and one sentence. `load()` is the only way in; a bad value raises
+`SettingsError` with a message that names the key and the place it came from.
+"""
+
+from settings.destinations import Destination
+from settings.effective import Effective, mask_url
+from settings.errors import SettingsError
+from settings.loading import CONFIG_VARIABLE, DEFAULT_CONFIG, Loaded, load
+from settings.model import Route, Settings
+from settings.peers import Peer
+from settings.sections import (
+    TRANSFER_SYNTAXES,
+    Console,
+    Delivery,
+    Eligibility,
+    Listener,
+    Report,
+    Retention,
+    Worker,
+)
+from settings.toml import template
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "DEFAULT_CONFIG",
+    "TRANSFER_SYNTAXES",
+    "Console",
+    "Delivery",
+    "Destination",
+    "Effective",
+    "Eligibility",
+    "Listener",
+    "Loaded",
+    "Peer",
+    "Report",
+    "Retention",
+    "Route",
+    "Settings",
+    "SettingsError",
+    "Worker",
+    "load",
+    "mask_url",
+    "template",
+]

@@ -1,0 +1,58 @@
+"""What is wrong with a configuration, in the words of the person who wrote it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import BaseModel, ValidationError
+
+from settings.model import Settings
+from settings.shape import section_of
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names the key, where it came from and what is expected."""
+
+
+def explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    """Yield one sentence for each mistake: where it was made, the key, and what is wrong."""
+    for problem in error.errors(include_url=False):
+        key = _dotted(problem["loc"])
+        origin = origin_of(key, origins)
+        where = f"{origin}: " if origin != "default" else ""
+        if problem["type"] == "extra_forbidden":
+            yield f"{where}{key}: no such key{_did_you_mean(problem['loc'])}"
+        elif problem["type"] == "missing":
+            yield f"{where}{key}: this key is needed and missing"
+        elif problem["type"] == "value_error":
+            yield f"{where}{key}: {problem['msg'].removeprefix('Value error, ')}"
+        else:
+            json = " (a variable holds a list as JSON)" if problem["type"] == "tuple_type" else ""
+            hint = json if origin.startswith("HILUM_") else ""
+            yield f"{where}{key}: {problem['msg']}, not {problem['input']!r}{hint}"
+
+
+def origin_of(key: str, origins: Mapping[str, str]) -> str:
+    """Find the origin of a key: its own, of the list that it stands in, or of a key inside it."""
+    inside = (origin for other, origin in origins.items() if other.startswith(f"{key}."))
+    return origins.get(key) or origins.get(key.split("[", 1)[0]) or next(inside, "default")
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _did_you_mean(location: Sequence[int | str]) -> str:
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if isinstance(part, str):
+            section = section_of(model.model_fields[part])
+            if section is None:
+                return ""
+            model = section
+    close = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,40 @@
+"""Who may send."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from pydantic import Field, model_validator
+
+from settings.fields import AETitle, Network, ObjectKind, Port, Section
+
+
+class Peer(Section):
+    """Who may send."""
+
+    ae_title: AETitle = Field(description="The calling AE title.", examples=["MODALITY1"])
+    address: Network = Field("0.0.0.0/0", description="Address or network it calls from.")
+    port: Port | None = Field(
+        None, description="Its own listener's port, where results are returned to."
+    )
+    return_results: bool = Field(
+        False, description="Send the results of its films back to it, at the address it sent from."
+    )
+    objects: tuple[ObjectKind, ...] = Field(
+        ("sr", "sc"), min_length=1, description="What is returned to it."
+    )
+
+    def covers(self, address: str) -> bool:
+        """Tell whether an address lies in the peer's network."""
+        try:
+            host = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(host, "ipv4_mapped", None)
+        return (mapped or host) in ipaddress.ip_network(self.address, strict=False)
+
+    @model_validator(mode="after")
+    def _port_for_return(self) -> Peer:
+        if self.return_results and self.port is None:
+            raise ValueError("return_results needs the peer's port")
+        return self

@@ -1,0 +1,162 @@
+"""The tables of the configuration of which there is one each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from settings.fields import AETitle, Port, Section
+
+# What the decoders of `inference.decode` can decode; a test decodes one film of each.
+TRANSFER_SYNTAXES: tuple[str, ...] = (
+    "1.2.840.10008.1.2",  # Implicit VR Little Endian
+    "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
+    "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
+    "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
+    "1.2.840.10008.1.2.4.50",  # JPEG Baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG Extended
+    "1.2.840.10008.1.2.4.57",  # JPEG Lossless
+    "1.2.840.10008.1.2.4.70",  # JPEG Lossless SV1
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-lossless
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
+    "1.2.840.10008.1.2.4.91",  # JPEG 2000
+    "1.2.840.10008.1.2.4.201",  # HTJ2K Lossless
+    "1.2.840.10008.1.2.4.202",  # HTJ2K Lossless RPCL
+    "1.2.840.10008.1.2.4.203",  # HTJ2K
+    "1.2.840.10008.1.2.5",  # RLE Lossless
+)
+
+
+class Listener(Section):
+    """Where films come in."""
+
+    host: str = Field("0.0.0.0", description="Address to listen on.")
+    port: Port = Field(11112, description="TCP port of the DICOM listener.")
+    ae_title: AETitle = Field("HILUM", description="Our AE title, called and calling.")
+    any_called_ae_title: bool = Field(
+        False, description="Accept associations that call us by another AE title too."
+    )
+    max_associations: int = Field(
+        50, ge=1, le=500, description="Associations at once; more are refused as transient."
+    )
+    max_pdu_bytes: int = Field(
+        262_144, ge=4096, le=16_777_216, description="Largest PDU that peers may send, in bytes."
+    )
+    max_dataset_bytes: int = Field(
+        536_870_912,
+        ge=1_048_576,
+        description="Largest data set taken, in bytes (deflated ones: after inflation).",
+    )
+    min_free_bytes: int = Field(
+        1_073_741_824,
+        ge=0,
+        description="Free bytes in data_dir below which new associations are refused as transient.",
+    )
+    acse_timeout_seconds: float = Field(5, gt=0, description="Wait for association messages.")
+    dimse_timeout_seconds: float = Field(30, gt=0, description="Wait for a DIMSE message.")
+    network_timeout_seconds: float = Field(60, gt=0, description="Close a silent association.")
+    transfer_syntaxes: tuple[str, ...] = Field(
+        TRANSFER_SYNTAXES,
+        min_length=1,
+        description="Transfer syntax UIDs to accept; the default is all that can be decoded.",
+    )
+
+    @field_validator("transfer_syntaxes")
+    @classmethod
+    def _only_decodable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = set(value) - set(TRANSFER_SYNTAXES)
+        if unknown:
+            raise ValueError(f"no decoder here for {', '.join(sorted(unknown))}")
+        return value
+
+
+class Console(Section):
+    """Where people look. The console itself is not part of this version."""
+
+    host: str = Field("127.0.0.1", description="Address of the console.")
+    port: Port = Field(8080, description="TCP port of the console.")
+
+
+class Worker(Section):
+    """How films are read."""
+
+    bundle: Path | None = Field(None, description="Model bundle folder; unset: the packaged one.")
+    runtime: Literal["auto", "tensorflow", "openvino"] = Field(
+        "auto", description="What runs the network; auto: TensorFlow on a GPU, OpenVINO on a CPU."
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of the network; 0: one per core.")
+    batch_size: int = Field(16, ge=1, le=256, description="Films per network call at most.")
+    decode_processes: int = Field(
+        0, ge=0, le=64, description="Child processes that decode films; 0: one per core, at most 8."
+    )
+    decode_timeout_seconds: float = Field(
+        60, gt=0, description="Time one film may take to decode before its process is ended."
+    )
+    decode_memory_bytes: int = Field(
+        4_294_967_296, ge=536_870_912, description="Address space of one decoding process."
+    )
+    max_pixels: int = Field(
+        100_000_000, ge=1024, description="Largest image read, in pixels (rows x columns)."
+    )
+    prevalence: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of lung opacity (0 to 1) among the films of this site, to which"
+        " probabilities are adjusted; unset: they stay as the bundle is calibrated.",
+    )
+    lease_seconds: float = Field(
+        30, gt=1, description="A task whose worker is silent for this long is given to another."
+    )
+    max_attempts: int = Field(3, ge=1, description="Attempts before a task is quarantined.")
+
+    @property
+    def processes(self) -> int:
+        """How many child processes decode: as configured, else one per core, at most 8."""
+        return self.decode_processes or min(8, len(os.sched_getaffinity(0)))
+
+
+class Eligibility(Section):
+    """Which films may be read at all; others are reported as not analysed."""
+
+    modalities: tuple[str, ...] = Field(
+        ("CR", "DX", "DR", "RG"), description="Modality values that are radiographs."
+    )
+    min_age_years: int = Field(
+        18, ge=0, le=120, description="Younger patients are not analysed; 0: no limit."
+    )
+
+
+class Report(Section):
+    """How results look."""
+
+    sc_max_side: int = Field(
+        0, ge=0, description="Longest side of the overlay image, in pixels; 0: the film's own size."
+    )
+    sc_jpeg_quality: int = Field(90, ge=50, le=100, description="JPEG quality of the overlay.")
+
+
+class Delivery(Section):
+    """How results leave."""
+
+    batch_size: int = Field(32, ge=1, description="Objects sent over one association at most.")
+    backoff_seconds: float = Field(5, gt=0, description="Wait after the first failed attempt.")
+    backoff_max_seconds: float = Field(
+        600, gt=0, description="Longest wait between attempts; each failure doubles the wait."
+    )
+    timeout_seconds: float = Field(30, gt=0, description="Wait for a peer's answer.")
+
+
+class Retention(Section):
+    """What is deleted, and when. Off by default."""
+
+    days: int = Field(
+        0, ge=0, description="Delete studies this many days after they were reported; 0: never."
+    )
+    integrity_check_hour: int = Field(
+        3, ge=0, le=23, description="Hour (UTC) of the daily check of files against their digests."
+    )
