@@ -67,7 +67,7 @@ def storescp(
     with its Transfer Syntax UIDs. `keep_every_copy` writes a second file where the same object
     comes twice instead of replacing the first.
     """
-    require("storescp", "echoscu")
+    program, _ = require("storescp", "echoscu")
     port = port or free_port()
     received = folder / "received"
     received.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def storescp(
     if keep_every_copy:
         arguments.append("+uf")
     process = ChildProcess(
-        ["storescp", "-v", *arguments, str(port)],
+        [program, "-v", *arguments, str(port)],
         log=folder / "storescp.log",
         clean_exits=(0, -signal.SIGTERM),
     )
@@ -127,9 +127,9 @@ def echoscu(
 
 
 def _scu(tool: str, arguments: list[str], *, nagle: bool = False, seconds: float) -> Sent:
-    require(tool)
+    (program,) = require(tool)
     done = subprocess.run(
-        [tool, "-v", *arguments],
+        [program, "-v", *arguments],
         env={**os.environ, "TCP_NODELAY": "0" if nagle else "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -201,11 +202,20 @@ def wait_until(
         time.sleep(POLL_SECONDS)
 
 
-def require(*tools: str) -> None:
-    """Skip the test, saying why, where a program that it needs is not installed."""
-    missing = [tool for tool in tools if shutil.which(tool) is None]
+def require(*tools: str) -> list[str]:
+    """Return where programs are; skip the test, saying why, where one is not installed.
+
+    Those of our own environment do not count: pynetdicom installs programs there that have the
+    names of DCMTK's, and they come first on the PATH while the environment is activated.
+    """
+    ours = Path(sys.executable).parent
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    path = os.pathsep.join(folder for folder in folders if Path(folder) != ours)
+    found = {tool: shutil.which(tool, path=path) for tool in tools}
+    missing = [tool for tool, place in found.items() if place is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)} (Debian: dcmtk, dicom3tools, orthanc, strace)")
+    return [place for place in found.values() if place is not None]
 
 
 def free_port() -> int:
