@@ -1,4 +1,4 @@
-"""C-STORE: a film is durable on disk and in the database before it is acknowledged."""
+"""A film that comes, by C-STORE or otherwise, is durable before it is acknowledged."""
 
 from __future__ import annotations
 
@@ -51,69 +51,117 @@ class Receiver:
     limits: Listener
 
 
-def handle_store(event: Event, receiver: Receiver) -> Dataset:
-    """Answer one C-STORE request; 0x0000 means that file and row would survive a power cut."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who a film came from, at which address, and by which AE title of ours it was asked for."""
+
+    source_ae: str
+    called_ae: str
+    source_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A film that has come: its encoded data set, and what its sender says of it."""
+
+    encoded: bytes
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a film; where it is refused, the comment says why without patient data."""
+
+    status: Status
+    comment: str = ""
+
+
+def handle_store(event: Event, receiver: Receiver, origin: Origin | None = None) -> Dataset:
+    """Answer one C-STORE request; 0x0000 means that file and row would survive a power cut.
+
+    `origin` is given where the film was asked for (C-GET): then the requestor is ourselves.
+    """
     request = event.request
     assert isinstance(request, C_STORE)
-    encoded = request.DataSet.getvalue() if isinstance(request.DataSet, BytesIO) else b""
-    command_uid = str(request.AffectedSOPInstanceUID or "")
     command_class = str(request.AffectedSOPClassUID or "")
-    syntax = str(event.context.transfer_syntax)
-    if not is_uid(command_uid):
-        return _answer(Status.INVALID_UID, "the SOP Instance UID is not a UID")
     if command_class != event.context.abstract_syntax:
         return _answer(
-            Status.CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"
+            Verdict(
+                Status.CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"
+            )
         )
-    if len(encoded) > receiver.limits.max_dataset_bytes:
-        return _answer(Status.OUT_OF_RESOURCES, "the data set is larger than is allowed here")
-    try:
-        header = read_header(encoded, syntax, max_bytes=receiver.limits.max_dataset_bytes)
-    except UnreadableError as error:
-        return _answer(Status.CANNOT_UNDERSTAND, str(error))
-    except TooLargeError as error:
-        return _answer(Status.OUT_OF_RESOURCES, str(error))
-    if (text(header, "SOPInstanceUID"), text(header, "SOPClassUID")) != (
-        command_uid,
+    arrived = Arrived(
+        request.DataSet.getvalue() if isinstance(request.DataSet, BytesIO) else b"",
         command_class,
-    ):
-        return _answer(Status.MISMATCH, "the command's SOP UIDs differ from the data set's")
+        str(request.AffectedSOPInstanceUID or ""),
+        str(event.context.transfer_syntax),
+        origin or _requestor(event),
+    )
+    return _answer(receive(arrived, receiver))
 
-    received_at = datetime.now(UTC)
-    head = file_head(command_class, command_uid, syntax, event.assoc.requestor.ae_title)
+
+def receive(arrived: Arrived, receiver: Receiver) -> Verdict:
+    """Keep a film, whichever way it came; success means that it would survive a power cut."""
+    limit = receiver.limits.max_dataset_bytes
+    if not is_uid(arrived.sop_instance_uid):
+        return Verdict(Status.INVALID_UID, "the SOP Instance UID is not a UID")
+    if len(arrived.encoded) > limit:
+        return Verdict(Status.OUT_OF_RESOURCES, "the data set is larger than is allowed here")
     try:
-        path = receiver.intake.put([head, encoded], received_at)
+        header = read_header(arrived.encoded, arrived.transfer_syntax_uid, max_bytes=limit)
+    except UnreadableError as error:
+        return Verdict(Status.CANNOT_UNDERSTAND, str(error))
+    except TooLargeError as error:
+        return Verdict(Status.OUT_OF_RESOURCES, str(error))
+    if (text(header, "SOPInstanceUID"), text(header, "SOPClassUID")) != (
+        arrived.sop_instance_uid,
+        arrived.sop_class_uid,
+    ):
+        return Verdict(Status.MISMATCH, "the command's SOP UIDs differ from the data set's")
+    return _keep(arrived, header, receiver)
+
+
+def _keep(arrived: Arrived, header: Dataset, receiver: Receiver) -> Verdict:
+    head = file_head(
+        arrived.sop_class_uid,
+        arrived.sop_instance_uid,
+        arrived.transfer_syntax_uid,
+        arrived.origin.source_ae,
+    )
+    try:
+        path = receiver.intake.put([head, arrived.encoded], datetime.now(UTC))
     except OSError as error:
         _log.error("A film was refused: it could not be written (%s).", error.strerror)
-        return _answer(Status.OUT_OF_RESOURCES, "the film cannot be stored at the moment")
-    film = _film(event, header, head, encoded, path)
+        return Verdict(Status.OUT_OF_RESOURCES, "the film cannot be stored at the moment")
+    film = _film(arrived, header, head, path)
     try:
         outcome = receiver.committer.commit(film)
     except SQLAlchemyError as error:
         receiver.intake.settle(path, keep=False)
         _log.error("A film was refused: it could not be recorded (%s).", type(error).__name__)
-        return _answer(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
+        return Verdict(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
     except UncertainError:
         # Not settled: the next start of a listener finds the file and whether it has a row.
         _log.error("A film was refused: the database did not say whether it is recorded.")
-        return _answer(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
+        return Verdict(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
     receiver.intake.settle(path, keep=outcome is not Outcome.DUPLICATE)
     if outcome is Outcome.ALTERED:
         _log.warning("A film came again with other content; both copies are kept.")
-    return _answer(Status.SUCCESS)
+    return Verdict(Status.SUCCESS)
 
 
-def _film(event: Event, header: Dataset, head: bytes, encoded: bytes, path: str) -> Film:
+def _film(arrived: Arrived, header: Dataset, head: bytes, path: str) -> Film:
     whole = hashlib.sha256(head)
-    whole.update(encoded)
-    requestor = event.assoc.requestor
-    called_ae = requestor.primitive.called_ae_title if requestor.primitive else ""
+    whole.update(arrived.encoded)
     return Film(
         study_instance_uid=text(header, "StudyInstanceUID"),
         series_instance_uid=text(header, "SeriesInstanceUID"),
         sop_instance_uid=text(header, "SOPInstanceUID"),
         sop_class_uid=text(header, "SOPClassUID"),
-        transfer_syntax_uid=str(event.context.transfer_syntax),
+        transfer_syntax_uid=arrived.transfer_syntax_uid,
         patient_id=text(header, "PatientID", 64),
         patient_name=text(header, "PatientName", 400),
         patient_birth_date=text(header, "PatientBirthDate", 16),
@@ -124,20 +172,26 @@ def _film(event: Event, header: Dataset, head: bytes, encoded: bytes, path: str)
         modality=text(header, "Modality", 16),
         station=text(header, "StationName", 64),
         path=path,
-        size=len(head) + len(encoded),
-        sha256=hashlib.sha256(encoded).hexdigest(),
+        size=len(head) + len(arrived.encoded),
+        sha256=hashlib.sha256(arrived.encoded).hexdigest(),
         file_sha256=whole.hexdigest(),
-        source_ae=requestor.ae_title.strip(),
-        called_ae=called_ae.strip(),
-        source_address=requestor.address,
+        source_ae=arrived.origin.source_ae,
+        called_ae=arrived.origin.called_ae,
+        source_address=arrived.origin.source_address,
     )
 
 
-def _answer(status: Status, comment: str | None = None) -> Dataset:
+def _requestor(event: Event) -> Origin:
+    requestor = event.assoc.requestor
+    called_ae = requestor.primitive.called_ae_title if requestor.primitive else ""
+    return Origin(requestor.ae_title.strip(), called_ae.strip(), requestor.address)
+
+
+def _answer(verdict: Verdict) -> Dataset:
     """Make a response; its Error Comment (0000,0902) has room for 64 characters."""
     response = Dataset()
-    response.Status = int(status)
-    if comment:
-        response.ErrorComment = comment[:64]
-        _log.warning("A film was refused with status %04X: %s.", status, comment)
+    response.Status = int(verdict.status)
+    if verdict.comment:
+        response.ErrorComment = verdict.comment[:64]
+        _log.warning("A film was refused with status %04X: %s.", verdict.status, verdict.comment)
     return response
