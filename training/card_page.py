@@ -8,19 +8,11 @@ from markupsafe import Markup
 
 from training.evaluation.figures import Evaluation
 from training.evaluation.plots import plots
-from training.evaluation.style import STYLE
+from training.evaluation.style import HEAD, STYLE
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>{{ style | safe }}</style>
-</head>
-<body>
-<main>
-{{ card }}
+_PAGE = (
+    HEAD
+    + """{{ card }}
 <h2>Plots</h2>
 <p class="muted">From {{ told.predictions.cases | length }} films, the same that the figures above
 were measured on.</p>
@@ -32,6 +24,7 @@ were measured on.</p>
 </body>
 </html>
 """
+)
 
 
 def card_page(title: str, card: str, told: Evaluation) -> str:

@@ -1,6 +1,19 @@
-"""How the evaluation's pages look, in light and in dark."""
+"""How the evaluation's pages begin and how they look, in light and in dark."""
 
 from __future__ import annotations
+
+HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>{{ style | safe }}</style>
+</head>
+<body>
+<main>
+"""
+"""A page up to its content, as a Jinja template of `title` and `style`."""
 
 STYLE = """
 :root {

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>{{ style | safe }}</style>
-</head>
-<body>
-<main>
-{% macro pair(metric) %}
+from training.evaluation.style import HEAD
+
+PAGE = (
+    HEAD
+    + """{% macro pair(metric) %}
 <td class="n">{{ metric | figure }}</td><td class="n">{{ metric | interval }}</td>
 {% endmacro %}
 {% macro table(figures, caption) %}
@@ -165,3 +159,4 @@ in predictions.csv; the pictures hold whatever is burned into the films.</p>
 </body>
 </html>
 """
+)

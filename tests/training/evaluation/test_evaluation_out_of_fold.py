@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from training.evaluation import out_of_fold
 from training.evaluation.choice import Choice, Judged
 from training.evaluation.figures import key_figures
 from training.evaluation.out_of_fold import judged_of, keep, outputs_of, pseudonym
+from training.fit import Outputs
 
 
 def measure(judged: Judged) -> dict[str, Metric]:
@@ -60,9 +62,9 @@ def test_boxes_count_only_on_films_called_positive() -> None:
     assert measure(judged)["challenge_score"].value == 0.0
 
 
-def kept_of(judged: Judged, **more: object) -> out_of_fold.OutOfFold:
+def kept_of(judged: Judged, **more: Any) -> out_of_fold.OutOfFold:
     names = [f"film {k}" for k in range(len(judged.labels))]
-    return keep(names, judged.folds, judged.outputs, judged.size, **more)  # type: ignore[arg-type]
+    return keep(names, judged.folds, judged.outputs, judged.size, **more)
 
 
 def test_what_is_kept_measures_the_same_without_the_films(tmp_path: Path) -> None:
@@ -87,7 +89,8 @@ def test_kept_outputs_lose_only_what_cannot_count() -> None:
     assert np.array_equal(found.logits, judged.outputs.logits)
     assert np.abs(found.boxes - judged.outputs.boxes).max() <= 0.05  # half precision below 128
     assert np.abs(found.scores - judged.outputs.scores).max() < 1e-3
-    faint = replace(judged.outputs, scores=judged.outputs.scores * 0.1)  # type: ignore[type-var]
+    said = judged.outputs
+    faint = Outputs(said.logits, said.boxes, said.scores * 0.1)
     cut = outputs_of(kept_of(replace(judged, outputs=faint)))
     assert cut.scores.shape[1] == 1  # 0.06 stays, 0.005 goes
 
