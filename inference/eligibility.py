@@ -148,6 +148,10 @@ def _check_modality(header: Dataset, limits: Eligibility) -> Refusal | None:
         return None
     if not modality and elements.text(header, "SOPClassUID") in _RADIOGRAPHS:
         return None
+    if not modality:
+        return Refusal(
+            RefusalCode.MODALITY, "The header names no modality, so it may be no radiograph."
+        )
     return Refusal(
         RefusalCode.MODALITY,
         f"The modality is not one that is read ({', '.join(limits.modalities)}).",

@@ -98,6 +98,14 @@ def test_a_cr_film_without_modality_passes() -> None:
     assert verdict(Modality="") is None
 
 
+def test_a_capture_without_a_modality_is_refused_for_that() -> None:
+    """The reason is that the header says nothing, not that it says something else."""
+    header = make_dataset(Modality="", SOPClassUID=SecondaryCaptureImageStorage)
+    refusal = check_header(header, LIMITS)
+    assert refusal is not None
+    assert "names no modality" in refusal.reason
+
+
 def test_the_configured_modalities_decide() -> None:
     assert verdict(Eligibility(modalities=("DX",))) is RefusalCode.MODALITY
     assert verdict(Eligibility(modalities=("XX",)), Modality="XX") is None
