@@ -68,7 +68,7 @@ class FileStore:
         return self.write_results({name: data}, recorded_at)[name]
 
     def write_results(self, results: Mapping[str, bytes], recorded_at: datetime) -> dict[str, str]:
-        """Write results durably, all or none, and return their relative paths by name.
+        """Write results by file name, durably, all or none, and return their relative paths.
 
         The same name and time give the same path, so that work done twice leaves one file.
 
@@ -77,7 +77,7 @@ class FileStore:
         """
         folder = f"results/{recorded_at:%Y/%m/%d}"
         self.make_folder(self.path(folder))
-        paths = {name: f"{folder}/{name}.dcm" for name in results}
+        paths = {name: f"{folder}/{name}" for name in results}
         partials = {
             name: self.path(f"{folder}/{name}.{uuid.uuid4().hex}{PARTIAL}") for name in results
         }

@@ -134,7 +134,7 @@ def test_a_result_is_synced_before_and_its_folder_after_it_gets_its_name(
 ) -> None:
     store.write_result("before", b"x", RECEIVED)
     calls = Calls(monkeypatch)
-    store.write_result("sr", b"x", RECEIVED)
+    store.write_result("sr.dcm", b"x", RECEIVED)
     (part, *rest) = calls.made
     assert part[0] == "sync"
     assert part[1].endswith(".part")
@@ -142,8 +142,8 @@ def test_a_result_is_synced_before_and_its_folder_after_it_gets_its_name(
 
 
 def test_a_result_written_twice_is_one_file(store: FileStore) -> None:
-    first = store.write_result("sr", b"one", RECEIVED)
-    assert store.write_result("sr", b"one", RECEIVED) == first == "results/2024/03/01/sr.dcm"
+    first = store.write_result("sr.dcm", b"one", RECEIVED)
+    assert store.write_result("sr.dcm", b"one", RECEIVED) == first == "results/2024/03/01/sr.dcm"
     assert store.path(first).read_bytes() == b"one"
     assert everything(store) == {first}
 

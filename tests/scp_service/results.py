@@ -70,7 +70,7 @@ def kept(store: FileStore, kind: str) -> NewResult:
     """Write an SR or SC to the data folder, and say what it is."""
     dataset = {"sr": sr, "sc": sc}[kind]()
     data = file(dataset)
-    name = hashlib.sha256(dataset.SOPInstanceUID.encode()).hexdigest()[:32]
+    name = hashlib.sha256(dataset.SOPInstanceUID.encode()).hexdigest()[:32] + ".dcm"
     return NewResult(
         kind=kind,
         sop_class_uid=dataset.SOPClassUID,
