@@ -337,6 +337,7 @@ def device(bundle: Bundle) -> Device:
         uid=f"2.25.{uuid.uuid5(_NAMESPACE, name).int}",
         evaluation_only=bundle.evaluation_only,
         prevalence=bundle.site_prevalence,
+        operating_point=bundle.operating_point,
     )
 
 

@@ -117,7 +117,7 @@ class Device:
     `uid` is derived from name, version, weights digest and configuration, so that a changed model
     is a different device. `evaluation_only` puts "for evaluation, not for clinical use" into every
     report. `prevalence` is the site's, 0 to 1, that the probabilities are adjusted to; None: they
-    are not adjusted.
+    are not adjusted. `operating_point` is the bundle's name for the threshold of findings.
     """
 
     name: str
@@ -127,3 +127,4 @@ class Device:
     uid: str
     evaluation_only: bool
     prevalence: float | None = None
+    operating_point: str | None = None

@@ -12,6 +12,7 @@ from inference.reading import RefusedError
 from inference.report import explicit, words
 from inference.report.check import check_content, check_overlay, check_report
 from inference.report.content import report_content
+from inference.report.document import build_document
 from inference.report.equipment import encode
 from inference.report.header import ReportError
 from inference.report.job import ImageResult, Predecessor, ResultObject, StudyJob, StudyResult
@@ -33,7 +34,9 @@ __all__ = [
 
 
 def build_study(job: StudyJob) -> StudyResult:
-    """Make a study's SR and one overlay per film read: the same job and files, the same bytes.
+    """Make a study's SR, one overlay per film read and, if the job asks for it, the document.
+
+    The same job and files give the same bytes.
 
     Raises:
         ReportError: no valid result can be made of these films.
@@ -46,15 +49,17 @@ def build_study(job: StudyJob) -> StudyResult:
         job.predecessor.sop_instance_uid if job.predecessor else None,
     )
     with disable_value_validation():  # its warnings, while objects are checked, quote values
+        sr = _report(study, job, namer)
+        overlays = tuple(
+            _overlay(film, number, job, namer) for number, film in enumerate(study.films, start=1)
+        )
         return StudyResult(
             finding=study.finding,
             probability=study.probability,
             sentence=words.sentence(study, job.device),
-            sr=_report(study, job, namer),
-            overlays=tuple(
-                _overlay(film, number, job, namer)
-                for number, film in enumerate(study.films, start=1)
-            ),
+            sr=sr,
+            overlays=overlays,
+            document=build_document(study, job, namer, (sr, *overlays)) if job.document else None,
         )
 
 

@@ -41,6 +41,7 @@ class StudyJob:
     `recorded_at` is aware and stands in every date and time of the results; `revision` counts from
     1; `sc_max_side` is the longest side of an overlay in pixels (0: the film's own size) and
     `jpeg_quality` its JPEG quality; films with more than `max_pixels` pixels are not decoded.
+    `document` asks for the neutral result document too.
     """
 
     images: tuple[ImageResult, ...]
@@ -51,6 +52,7 @@ class StudyJob:
     sc_max_side: int
     jpeg_quality: int
     max_pixels: int
+    document: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a time without a zone and a revision before the first."""
@@ -62,9 +64,13 @@ class StudyJob:
 
 @dataclass(frozen=True, slots=True)
 class ResultObject:
-    """One object to send: a complete DICOM file. `source_sop_instance_uid` is an overlay's film."""
+    """One object to send: a complete DICOM file, or the result document.
 
-    kind: Literal["sr", "sc"]
+    `source_sop_instance_uid` is an overlay's film. The document has no SOP class, series or
+    transfer syntax, so these are empty; its `sop_instance_uid` is made as the others' are.
+    """
+
+    kind: Literal["sr", "sc", "json"]
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
@@ -85,3 +91,10 @@ class StudyResult:
     sentence: str
     sr: ResultObject
     overlays: tuple[ResultObject, ...]
+    document: ResultObject | None = None
+
+    @property
+    def objects(self) -> tuple[ResultObject, ...]:
+        """Everything that the report consists of, the SR first."""
+        document = () if self.document is None else (self.document,)
+        return (self.sr, *self.overlays, *document)

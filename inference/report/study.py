@@ -20,6 +20,14 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedFilm:
+    """A film that was not read, and why; without a header where that cannot be read either."""
+
+    header: FilmHeader | None
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """What is known of a study.
 
@@ -29,7 +37,12 @@ class Study:
 
     headers: tuple[FilmHeader, ...]
     films: tuple[Film, ...]
-    refusals: tuple[Refusal, ...]
+    refused: tuple[RefusedFilm, ...]
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Why films were not read, one refusal per film, in the order of the refused films."""
+        return tuple(film.refusal for film in self.refused)
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -61,34 +74,41 @@ def arrange(job: StudyJob) -> Study:
         ReportError: no header can be read, or the films are not of one study of one patient.
     """
     films: list[Film] = []
-    refused: list[FilmHeader] = []
-    refusals: list[Refusal] = []
+    refused: list[RefusedFilm] = []
     for image in job.images:
         if image.reading is not None:
             films.append(Film(image.path, read_header(image.path), image.reading))
         elif image.refusal is not None:
-            refusals.append(image.refusal)
-            if image.refusal.code is not RefusalCode.ALTERED_DUPLICATE:
-                refused += _header_if_any(image.path)
+            refused.append(RefusedFilm(_header_if_any(image.path), image.refusal))
     films.sort(key=lambda film: _order(film.header))
-    refused.sort(key=_order)
-    refusals.sort(key=lambda refusal: (refusal.code, refusal.reason))
+    refused.sort(key=_refused_order)
+    named = sorted(filter(None, map(_naming, refused)), key=_order)
     headers = {
         header.sop_instance_uid: header
-        for header in reversed([*(film.header for film in films), *refused])
+        for header in reversed([*(film.header for film in films), *named])
     }
     ordered = tuple(reversed(headers.values()))
     _hold_together(ordered)
     if len({film.header.sop_instance_uid for film in films}) != len(films):
         raise ReportError("a film stands twice among those that were read")
-    return Study(ordered, tuple(films), tuple(refusals))
+    return Study(ordered, tuple(films), tuple(refused))
 
 
-def _header_if_any(path: Path) -> list[FilmHeader]:
+def _header_if_any(path: Path) -> FilmHeader | None:
     try:
-        return [read_header(path)]
+        return read_header(path)
     except ReportError:
-        return []
+        return None
+
+
+def _naming(film: RefusedFilm) -> FilmHeader | None:
+    """Return the header of a refused film that the report refers to."""
+    return None if film.refusal.code is RefusalCode.ALTERED_DUPLICATE else film.header
+
+
+def _refused_order(film: RefusedFilm) -> tuple[str, str, int, str]:
+    position = (0, "") if film.header is None else _order(film.header)
+    return film.refusal.code, film.refusal.reason, *position
 
 
 def _order(header: FilmHeader) -> tuple[int, str]:

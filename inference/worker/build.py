@@ -31,21 +31,21 @@ def build(job: StudyJob, root: Path) -> Built:
     """
     study = build_study(job)
     store = FileStore(root)
-    objects = (study.sr, *study.overlays)
     paths = store.write_results(
-        {_name(each): each.data for each in objects}, recorded_at=job.recorded_at
+        {_name(each): each.data for each in study.objects}, recorded_at=job.recorded_at
     )
     return Built(
         study.finding,
         study.probability,
         study.sentence,
-        tuple(_described(each, paths[_name(each)]) for each in objects),
+        tuple(_described(each, paths[_name(each)]) for each in study.objects),
     )
 
 
 def _name(new: ResultObject) -> str:
     """Name a file by its UID's digest: the same object always has the same file."""
-    return hashlib.sha256(new.sop_instance_uid.encode()).hexdigest()[:32]
+    suffix = "json" if new.kind == "json" else "dcm"
+    return f"{hashlib.sha256(new.sop_instance_uid.encode()).hexdigest()[:32]}.{suffix}"
 
 
 def _described(new: ResultObject, path: str) -> NewResult:

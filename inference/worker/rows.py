@@ -70,6 +70,7 @@ def recorded_at(source: Material) -> datetime:
 def study_job(source: Material, store: FileStore, device: Device, settings: Settings) -> StudyJob:
     """Describe the report of a study for the process that builds it."""
     prior = source.prior
+    profiles = settings.profiles(source.source_ae, source.source_address)
     return StudyJob(
         images=tuple(
             ImageResult(
@@ -93,6 +94,7 @@ def study_job(source: Material, store: FileStore, device: Device, settings: Sett
         sc_max_side=settings.report.sc_max_side,
         jpeg_quality=settings.report.sc_jpeg_quality,
         max_pixels=settings.worker.max_pixels,
+        document=any("json" in kinds for kinds in profiles.values()),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from inference.reading import Device, Finding, Reading, Refusal
 from inference.report import words
 from inference.report.header import FilmHeader
-from inference.report.study import Film, Study
+from inference.report.study import Film, RefusedFilm, Study
 from tests.inference.report.studies import (
     ABNORMAL,
     BROKEN,
@@ -33,7 +33,7 @@ def study(*results: Reading | Refusal) -> Study:
     return Study(
         (header,),
         tuple(Film(Path("film.dcm"), header, r) for r in results if isinstance(r, Reading)),
-        tuple(r for r in results if isinstance(r, Refusal)),
+        tuple(RefusedFilm(None, r) for r in results if isinstance(r, Refusal)),
     )
 
 
