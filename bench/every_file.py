@@ -25,6 +25,7 @@ from sqlalchemy import func, select
 from bench.common import find_films, keep, machine, table
 from bench.service import Service, service
 from db.models import Instance, Study, StudyState, Task
+from scp_service.answer import PeerError
 from scp_service.store_scu import VERIFICATION, Peer, associated
 from tests.peers import dcmsend, wait_until
 from tests.peers.as_is import encoded, store_as_is
@@ -76,9 +77,10 @@ def send(path: Path, port: int) -> Answered:
         return Answered("dcmsend", response[1])
     if any(each in output for each in _NO_CONTEXT):
         return Answered("dcmsend", "no presentation context")
-    answer = store_as_is(encoded(path), port)
-    if answer.status is None:
-        return Answered("as it is", answer.comment)
+    try:
+        answer = store_as_is(encoded(path), port)
+    except PeerError as error:
+        return Answered("as it is", str(error))
     said = "Success" if answer.status == 0 else f"{answer.status:04X} {answer.comment}"
     return Answered("as it is", said)
 

@@ -21,8 +21,9 @@ from db.session import Database, journal_mode
 from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.predict import Predictor
 from inference.worker.registry import Registry
+from scp_service.destinations import PeerError, connector
 from scp_service.store_scu import Peer
-from settings import Loaded, Settings, mask_url
+from settings import Destination, Loaded, Settings, mask_url
 
 
 class Verdict(StrEnum):
@@ -169,16 +170,17 @@ def _destinations(settings: Settings) -> Iterator[Check]:
             " hilum.toml",
         )
     for destination in settings.destinations:
-        route = settings.route(destination.name)
-        assert route is not None
-        peer = Peer(route.host, route.port, route.ae_title, route.calling_ae_title, 5)
-        problem = echo(peer)
-        where = f"{route.ae_title} at {route.host}:{route.port}"
-        yield Check(
-            f"destination {destination.name}",
-            Verdict.GOOD if problem is None else Verdict.BAD,
-            f"{where} answers" if problem is None else f"{where}: {problem}",
-        )
+        yield _answers(destination, settings)
+
+
+def _answers(destination: Destination, settings: Settings) -> Check:
+    peer = connector(destination, settings)
+    name = f"destination {destination.name}"
+    try:
+        peer.probe()
+    except PeerError as error:
+        return Check(name, Verdict.BAD, f"{peer.where}: {error}")
+    return Check(name, Verdict.GOOD, f"{peer.where} answers")
 
 
 def _gpu() -> Check:

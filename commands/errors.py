@@ -15,7 +15,7 @@ def explain(error: Exception) -> str | None:
 
     from commands.problem import ProblemError
     from db.migrations import SchemaError
-    from scp_service.store_scu import PeerError
+    from scp_service.answer import PeerError
 
     if isinstance(error, SettingsError | SchemaError | ProblemError):
         return str(error)

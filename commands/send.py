@@ -11,7 +11,8 @@ from pydicom.errors import InvalidDicomError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from scp_service.store_scu import VERIFICATION, Peer, PeerError, associated
+from scp_service.answer import PeerError
+from scp_service.store_scu import VERIFICATION, Peer, associated
 
 _IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _MOST_CONTEXTS = 128

@@ -8,14 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from pydicom.uid import (
-    Comprehensive3DSRStorage,
-    ComprehensiveSRStorage,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEGBaseline8Bit,
-    SecondaryCaptureImageStorage,
-)
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -25,9 +17,8 @@ from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import Task, TaskKind, TaskState
 from db.session import Database
-from scp_service.adapt import adapt, forms
-from scp_service.store_scu import Answer, Peer, PeerError, Sender, associated
-from settings import Route, Settings
+from scp_service.destinations import Answer, Connection, Outcome, PeerError, connector
+from settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -37,16 +28,6 @@ _LINGER_SECONDS = 1.0
 _LEASE_SECONDS = 60.0
 _MOST_REFUSALS = 5
 """How often one object may be refused for a reason of its own before it is given up."""
-
-_REPORTS = tuple(
-    (str(sop_class), str(syntax))
-    for sop_class in (Comprehensive3DSRStorage, ComprehensiveSRStorage)
-    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-)
-_IMAGES = tuple(
-    (str(SecondaryCaptureImageStorage), str(syntax))
-    for syntax in (JPEGBaseline8Bit, ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-)
 
 
 def deliver_all(
@@ -71,7 +52,7 @@ def deliver_all(
 
 
 class Lane:
-    """What goes to one destination, in order, over one association at a time."""
+    """What goes to one destination, in order, over one connection at a time."""
 
     def __init__(
         self,
@@ -128,22 +109,22 @@ class Lane:
         return parcels
 
     def _send_all(self, parcels: list[deliveries.Parcel]) -> float:
-        """Send over one association for as long as there is work; return how long to wait then."""
-        route = self._settings.route(self._name)
-        if route is None:
+        """Send over one connection for as long as there is work; return how long to wait then."""
+        destination = self._settings.destination(self._name)
+        if destination is None:
             return self._put_off(parcels, "no destination of this name is configured any more")
         try:
-            with associated(self._peer(route), [*_REPORTS, *_IMAGES]) as sender:
+            with connector(destination, self._settings).connected(self._store) as connection:
                 self._failures = 0
                 while parcels:
-                    self._send_batch(sender, parcels)
+                    self._send_batch(connection, parcels)
                     parcels = self._await_more()
         except PeerError as error:
             return self._put_off(parcels, str(error))
         return 0.0
 
     def _await_more(self) -> list[deliveries.Parcel]:
-        """Claim what comes within a moment: an association costs more than an object."""
+        """Claim what comes within a moment: a connection costs more than an object."""
         deadline = time.monotonic() + _LINGER_SECONDS
         parcels: list[deliveries.Parcel] = []
         while not parcels and not self._stop.is_set() and time.monotonic() < deadline:
@@ -152,73 +133,48 @@ class Lane:
                 self._stop.wait(_POLL_SECONDS)
         return parcels
 
-    def _send_batch(self, sender: Sender, parcels: list[deliveries.Parcel]) -> None:
+    def _send_batch(self, connection: Connection, parcels: list[deliveries.Parcel]) -> None:
         """Send parcels and record what became of them; those left unsent stay in the list."""
-        answers: list[tuple[deliveries.Parcel, Answer, str | None]] = []
+        answers: list[tuple[deliveries.Parcel, Answer]] = []
         try:
             while parcels and not self._stop.is_set():
-                answer, sent_as = self._send(sender, parcels[0])
-                answers.append((parcels.pop(0), answer, sent_as))
+                answer = _send(connection, parcels[0])
+                answers.append((parcels.pop(0), answer))
         finally:
             self._record(answers)
         if self._stop.is_set():
             self._give_back(parcels)
             parcels.clear()
 
-    def _send(self, sender: Sender, parcel: deliveries.Parcel) -> tuple[Answer, str | None]:
-        try:
-            return self._send_in_a_form(sender, parcel)
-        except PeerError:
-            raise
-        except Exception as error:
-            # A file that is missing or damaged raises almost anything, and must hold up no other.
-            _log.error("A stored result cannot be sent (%s).", type(error).__name__)
-            return Answer(None, f"its file cannot be sent ({type(error).__name__})"), None
-
-    def _send_in_a_form(
-        self, sender: Sender, parcel: deliveries.Parcel
-    ) -> tuple[Answer, str | None]:
-        for form in forms(parcel.sop_class_uid, parcel.transfer_syntax_uid):
-            if not sender.accepts(form.sop_class_uid, form.transfer_syntax_uid):
-                continue
-            path = self._store.path(parcel.path)
-            kept = (parcel.sop_class_uid, parcel.transfer_syntax_uid)
-            if (form.sop_class_uid, form.transfer_syntax_uid) == kept:
-                return sender.store(path), None
-            dataset = adapt(path.read_bytes(), form)
-            uid = str(dataset.SOPInstanceUID)
-            return sender.store(dataset), uid if uid != parcel.sop_instance_uid else None
-        return Answer(0x0122, "it accepts this SOP class in no form that we can send"), None
-
-    def _record(self, answers: Sequence[tuple[deliveries.Parcel, Answer, str | None]]) -> None:
-        by_id = {parcel.delivery_id: (answer, sent_as) for parcel, answer, sent_as in answers}
+    def _record(self, answers: Sequence[tuple[deliveries.Parcel, Answer]]) -> None:
+        by_id = {parcel.delivery_id: answer for parcel, answer in answers}
 
         def record(session: Session, parcels: Sequence[deliveries.Parcel], now: datetime) -> None:
             sent: list[deliveries.Sent] = []
             for parcel in parcels:
-                answer, sent_as = by_id[parcel.delivery_id]
+                answer = by_id[parcel.delivery_id]
                 if answer.stored:
-                    sent.append(deliveries.Sent(parcel, answer.status or 0, sent_as))
+                    sent.append(deliveries.Sent(parcel, answer.status or 0, answer.sent_as))
                 else:
                     self._record_refusal(session, parcel, answer, now)
             if sent:
                 deliveries.record_sent(session, sent, now=now)
 
-        self._write([parcel for parcel, _, _ in answers], record)
+        self._write([parcel for parcel, _ in answers], record)
 
     def _record_refusal(
         self, session: Session, parcel: deliveries.Parcel, answer: Answer, now: datetime
     ) -> None:
-        if not answer.temporary and parcel.lease.attempts >= _MOST_REFUSALS:
+        if _is_final(answer, parcel.lease.attempts):
             deliveries.record_rejected(
-                session, parcel, status=answer.status, reason=_reason(answer), now=now
+                session, parcel, status=answer.status, reason=answer.reason, now=now
             )
         else:
             deliveries.record_failure(
                 session,
                 parcel,
                 status=answer.status,
-                reason=_reason(answer),
+                reason=answer.reason,
                 at=now + self._backoff.delay(parcel.lease.attempts),
                 now=now,
             )
@@ -280,20 +236,21 @@ class Lane:
                     break
         self._keeper.drop([parcel.lease for parcel in parcels])
 
-    def _peer(self, route: Route) -> Peer:
-        return Peer(
-            route.host,
-            route.port,
-            route.ae_title,
-            route.calling_ae_title,
-            self._settings.delivery.timeout_seconds,
-        )
+
+def _send(connection: Connection, parcel: deliveries.Parcel) -> Answer:
+    try:
+        return connection.send(parcel)
+    except PeerError:
+        raise
+    except Exception as error:
+        # A file that is missing or damaged raises almost anything, and must hold up no other.
+        _log.error("A stored result cannot be sent (%s).", type(error).__name__)
+        return Answer(Outcome.REFUSED, f"its file cannot be sent ({type(error).__name__})")
 
 
-def _reason(answer: Answer) -> str:
-    if answer.status is None:
-        return answer.comment
-    return f"status {answer.status:04X}" + (f": {answer.comment}" if answer.comment else "")
+def _is_final(answer: Answer, attempts: int) -> bool:
+    refused_often = answer.outcome is Outcome.REFUSED and attempts >= _MOST_REFUSALS
+    return refused_often or answer.outcome is Outcome.REJECTED
 
 
 def _lanes_with_work(database: Database) -> list[str]:

@@ -13,16 +13,13 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.events import Event
 
+from scp_service.answer import PeerError
 from scp_service.server import read_our_way, set_options
 
 # Files are sent byte for byte: never parsed, never encoded anew.
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 VERIFICATION = "1.2.840.10008.1.1"
-
-
-class PeerError(Exception):
-    """A peer could not be reached, refused the association, or went away; says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +34,21 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A C-STORE response: its status and the peer's comment, if it made one.
+class Response:
+    """A C-STORE response: its status and the peer's comment, if it made one."""
 
-    Where nothing was sent, the status is None and the comment says why.
-    """
-
-    status: int | None
+    status: int
     comment: str
 
     @property
     def stored(self) -> bool:
         """Whether the peer keeps the object: success, or a warning (PS3.4 B.2.3)."""
-        return self.status is not None and (self.status == 0x0000 or self.status >> 12 == 0xB)
+        return self.status == 0x0000 or self.status >> 12 == 0xB
 
     @property
     def temporary(self) -> bool:
         """Whether the peer lacks resources, so that the same object may pass later."""
-        return self.status is not None and self.status >> 8 == 0xA7
+        return self.status >> 8 == 0xA7
 
 
 class Sender:
@@ -72,7 +66,7 @@ class Sender:
         """Tell whether the peer takes this SOP class in this transfer syntax."""
         return (sop_class_uid, transfer_syntax_uid) in self._accepted
 
-    def store(self, film: Path | Dataset) -> Answer:
+    def store(self, film: Path | Dataset) -> Response:
         """Send one file as it is, or one data set.
 
         Raises:
@@ -84,7 +78,7 @@ class Sender:
         except RuntimeError:
             raise PeerError("the association ended") from None
         comment = str(response.get("ErrorComment", "") or "")
-        return Answer(_status(response), comment.replace("\0", ""))
+        return Response(_status(response), comment.replace("\0", ""))
 
     def echo(self) -> int:
         """Send a C-ECHO and return its status.

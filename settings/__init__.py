@@ -4,11 +4,11 @@ Every key has a default, its unit and one sentence. `load()` is the only way in;
 `SettingsError` with a message that names the key and the place it came from.
 """
 
-from settings.destinations import Destination
+from settings.destinations import Destination, DicomDestination
 from settings.effective import Effective, mask_url
 from settings.errors import SettingsError
 from settings.loading import CONFIG_VARIABLE, DEFAULT_CONFIG, Loaded, load
-from settings.model import Route, Settings
+from settings.model import Settings
 from settings.peers import Peer
 from settings.sections import (
     TRANSFER_SYNTAXES,
@@ -29,6 +29,7 @@ __all__ = [
     "Console",
     "Delivery",
     "Destination",
+    "DicomDestination",
     "Effective",
     "Eligibility",
     "Listener",
@@ -36,7 +37,6 @@ __all__ = [
     "Peer",
     "Report",
     "Retention",
-    "Route",
     "Settings",
     "SettingsError",
     "Worker",

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from settings.model import Settings
-from settings.shape import section_of
+from settings.shape import section_for
 
 
 class SettingsError(Exception):
     """A setting is wrong; the message names the key, where it came from and what is expected."""
 
 
-def explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
-    """Yield one sentence for each mistake: where it was made, the key, and what is wrong."""
+def explain(
+    error: ValidationError, given: Mapping[str, Any], origins: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield one sentence for each mistake: where it was made, the key, and what is wrong.
+
+    `given` are the values that were validated, `origins` tells where each key came from.
+    """
     for problem in error.errors(include_url=False):
         key = _dotted(problem["loc"])
         origin = origin_of(key, origins)
         where = f"{origin}: " if origin != "default" else ""
         if problem["type"] == "extra_forbidden":
-            yield f"{where}{key}: no such key{_did_you_mean(problem['loc'])}"
+            yield f"{where}{key}: no such key{_did_you_mean(problem['loc'], given)}"
         elif problem["type"] == "missing":
             yield f"{where}{key}: this key is needed and missing"
         elif problem["type"] == "value_error":
@@ -46,13 +53,17 @@ def _dotted(location: Sequence[int | str]) -> str:
     return text
 
 
-def _did_you_mean(location: Sequence[int | str]) -> str:
+def _did_you_mean(location: Sequence[int | str], given: Mapping[str, Any]) -> str:
     model: type[BaseModel] = Settings
+    values: Any = given
+    field: FieldInfo | None = None
     for part in location[:-1]:
+        values = values[part]
         if isinstance(part, str):
-            section = section_of(model.model_fields[part])
-            if section is None:
-                return ""
-            model = section
+            field = model.model_fields[part]
+        section = None if field is None else section_for(field, values)
+        if section is None:
+            return ""
+        model = section
     close = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -65,7 +65,7 @@ def load(
     try:
         settings = Settings(**merged)
     except ValidationError as error:
-        raise SettingsError("\n".join(explain(error, origins))) from None
+        raise SettingsError("\n".join(explain(error, merged, origins))) from None
     return Loaded(settings, origins, path)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from settings.destinations import Destination
-from settings.fields import DatabaseURL, ObjectKind, drop_unset
+from settings.destinations import AnyDestination, Destination
+from settings.fields import DatabaseURL, drop_unset
 from settings.peers import Peer
 from settings.sections import (
     Console,
@@ -49,7 +48,7 @@ class Settings(BaseSettings):
     report: Report = Report.model_construct()
     delivery: Delivery = Delivery.model_construct()
     retention: Retention = Retention.model_construct()
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[AnyDestination, ...] = ()
     peers: tuple[Peer, ...] = ()
 
     @classmethod
@@ -83,38 +82,32 @@ class Settings(BaseSettings):
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_path / 'hilum.sqlite'}"
 
-    def profiles(self, source_ae: str, source_address: str) -> dict[str, tuple[ObjectKind, ...]]:
+    def profiles(self, source_ae: str, source_address: str) -> dict[str, tuple[str, ...]]:
         """Map the names of the destinations that get a study's results to their output profiles.
 
         `source_ae` and `source_address` are those of the study's sender. Where results return to
         the sender, the name is `AE@address`.
         """
-        found = {
-            destination.name: destination.objects
+        found = [
+            destination
             for destination in self.destinations
             if not destination.sources or source_ae in destination.sources
-        }
-        peer = self.peer(source_ae, source_address)
-        if peer is not None and peer.return_results:
-            found[f"{peer.ae_title}@{source_address}"] = peer.objects
-        return found
+        ]
+        back = self._return_to(source_ae, source_address)
+        if back is not None:
+            found.append(back)
+        return {destination.name: destination.objects for destination in found}
 
-    def route(self, name: str) -> Route | None:
-        """Return where the destination of this name is reached; None where it is not configured."""
+    def destination(self, name: str) -> Destination | None:
+        """Return the destination of this name; None where it is not configured.
+
+        A sender that its results return to is a destination too, by the name `AE@address`.
+        """
         for destination in self.destinations:
             if destination.name == name:
-                return Route(
-                    name,
-                    destination.ae_title,
-                    destination.host,
-                    destination.port,
-                    destination.calling_ae_title or self.listener.ae_title,
-                )
+                return destination
         ae_title, at, address = name.rpartition("@")
-        peer = self.peer(ae_title, address) if at else None
-        if peer is None or not peer.return_results or peer.port is None:
-            return None
-        return Route(name, peer.ae_title, address, peer.port, self.listener.ae_title)
+        return self._return_to(ae_title, address) if at else None
 
     def peer(self, ae_title: str, address: str) -> Peer | None:
         """Return the configured peer that calls by this AE title from this address."""
@@ -123,13 +116,6 @@ class Settings(BaseSettings):
                 return peer
         return None
 
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """How a destination is reached: whom to call, where, and by which AE title of ours."""
-
-    name: str
-    ae_title: str
-    host: str
-    port: int
-    calling_ae_title: str
+    def _return_to(self, source_ae: str, source_address: str) -> Destination | None:
+        peer = self.peer(source_ae, source_address)
+        return None if peer is None else peer.destination(source_address)

@@ -6,6 +6,7 @@ import ipaddress
 
 from pydantic import Field, model_validator
 
+from settings.destinations import DicomDestination
 from settings.fields import AETitle, Network, ObjectKind, Port, Section
 
 
@@ -32,6 +33,18 @@ class Peer(Section):
             return False
         mapped = getattr(host, "ipv4_mapped", None)
         return (mapped or host) in ipaddress.ip_network(self.address, strict=False)
+
+    def destination(self, address: str) -> DicomDestination | None:
+        """Return where the results of its films from this address return to; None: nowhere."""
+        if not self.return_results or self.port is None:
+            return None
+        return DicomDestination.model_construct(
+            name=f"{self.ae_title}@{address}",
+            ae_title=self.ae_title,
+            host=address,
+            port=self.port,
+            objects=self.objects,
+        )
 
     @model_validator(mode="after")
     def _port_for_return(self) -> Peer:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Mapping
+from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from settings.destinations import KINDS, Destination, class_of
 
-def section_of(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the model class of a section or of the items of a list of sections."""
-    candidates = [field.annotation, *get_args(field.annotation)]
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+
+def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
+    """List the model classes of a section or of the items of a list; none for a plain value."""
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        model = get_args(candidate)[0] if get_origin(candidate) is Annotated else candidate
+        if model is Destination:
+            return list(KINDS.values())
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            return [model]
+    return []
+
+
+def section_for(field: FieldInfo, values: object) -> type[BaseModel] | None:
+    """Return the model class that these values of a section or of an item are checked by."""
+    sections = sections_of(field)
+    if len(sections) > 1 and isinstance(values, Mapping):
+        return class_of(values)
+    return sections[0] if sections else None

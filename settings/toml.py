@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from settings.destinations import Destination
 from settings.model import Settings
-from settings.shape import section_of
+from settings.shape import sections_of
 
 
 def template() -> str:
@@ -15,22 +17,34 @@ def template() -> str:
     lines = ["# Hilum's configuration. Every line that is commented out shows the default.", ""]
     tables: list[str] = []
     for name, field in Settings.model_fields.items():
-        section = section_of(field)
-        if section is None:
-            lines += _template_field(name, field)
-            continue
+        sections = sections_of(field)
+        if not sections:
+            lines += _field(name, field)
         many = get_origin(field.annotation) is tuple
-        tables += ["", f"# {(section.__doc__ or '').splitlines()[0]}"]
-        tables.append(f"# [[{name}]]" if many else f"[{name}]")
-        for key, inner in section.model_fields.items():
-            tables += _template_field(key, inner)
+        for section in sections:
+            tables += ["", f"# {(section.__doc__ or '').splitlines()[0]}"]
+            tables.append(f"# [[{name}]]" if many else f"[{name}]")
+            tables += _fields(section)
     return "\n".join(lines + tables) + "\n"
 
 
-def _template_field(name: str, field: FieldInfo) -> list[str]:
-    default = _toml_value((field.examples or [""])[0] if field.is_required() else field.default)
-    needed = " (needed)" if field.is_required() else ""
-    return [f"# {field.description}{needed}", f"# {name} = {default}"]
+def _fields(section: type[BaseModel]) -> list[str]:
+    fields = section.model_fields
+    # Names of destinations are unique, so each stands here by the name of its kind.
+    kind = fields["kind"].default if issubclass(section, Destination) else None
+    return [
+        line
+        for key, field in fields.items()
+        for line in _field(key, field, example=kind if key == "name" else None)
+    ]
+
+
+def _field(name: str, field: FieldInfo, *, example: object = None) -> list[str]:
+    if field.is_required():
+        value, needed = example or (field.examples or [""])[0], " (needed)"
+    else:
+        value, needed = field.default, ""
+    return [f"# {field.description}{needed}", f"# {name} = {_toml_value(value)}"]
 
 
 def _toml_value(value: Any) -> str:

@@ -7,7 +7,7 @@ from io import BytesIO
 from pydicom import dcmwrite
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
-from scp_service.adapt import Form, adapt
+from scp_service.destinations.adapt import Form, adapt
 
 
 def as_comprehensive_sr(data: bytes) -> tuple[bytes, str]:

@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from scp_service.header import file_head
-from scp_service.store_scu import Answer, Peer, PeerError, associated
+from scp_service.store_scu import Peer, Response, associated
 from tests.peers.process import LOOPBACK
 
 _CALLING = "AS_IS"
@@ -71,18 +71,19 @@ def encoded(path: Path) -> Encoded:
     )
 
 
-def store_as_is(film: Encoded, port: int, *, called: str = "HILUM") -> Answer:
-    """Send it over an association of its own; a status of None: it was not accepted at all."""
+def store_as_is(film: Encoded, port: int, *, called: str = "HILUM") -> Response:
+    """Send it over an association of its own.
+
+    Raises:
+        PeerError: it was not accepted at all.
+    """
     peer = Peer(LOOPBACK, port, called, _CALLING, 30)
     context = (film.sop_class_uid, film.transfer_syntax_uid)
     head = file_head(film.sop_class_uid, film.sop_instance_uid, film.transfer_syntax_uid, _CALLING)
-    try:
-        with tempfile.NamedTemporaryFile(suffix=".dcm") as file, associated(peer, [context]) as to:
-            file.write(head + film.data)
-            file.flush()
-            return to.store(Path(file.name))
-    except PeerError as error:
-        return Answer(None, str(error))
+    with tempfile.NamedTemporaryFile(suffix=".dcm") as file, associated(peer, [context]) as to:
+        file.write(head + film.data)
+        file.flush()
+        return to.store(Path(file.name))
 
 
 def _looks_like(data: bytes) -> str:

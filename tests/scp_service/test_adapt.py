@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from scp_service.adapt import Form, adapt, forms, twin_uid
+from scp_service.destinations.adapt import Form, adapt, forms, twin_uid
 from tests.scp_service.films import encode
 from tests.scp_service.results import file, sc, sr
 from tests.scp_service.scripted import EXPLICIT, IMPLICIT, JPEG, SC, SR, SR_2D

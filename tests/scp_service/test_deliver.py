@@ -23,8 +23,9 @@ from db.models import Delivery, DeliveryState, Result, Task, TaskState
 from db.session import Database
 from db.studies import NewResult
 from scp_service import deliver
-from scp_service.adapt import twin_uid
-from settings import Settings
+from scp_service.destinations import CONNECTORS, Answer, Outcome, PeerError
+from scp_service.destinations.adapt import twin_uid
+from settings import DicomDestination, Settings
 from tests import peers
 from tests.db.makers import Clock, film, new_report, reported_study, rows
 from tests.scp_service.results import kept
@@ -408,6 +409,65 @@ def test_work_for_a_destination_that_is_configured_no_more_waits(
     assert work.all_are(PENDING)
     with work.delivering(to(pacs)):
         work.wait_until_sent()
+
+
+class Scripted:
+    """A destination of a kind made up for a test: it says what the script tells."""
+
+    where = "nowhere"
+
+    def __init__(self, answers: Iterator[Answer | Exception]) -> None:
+        self._answers = answers
+        self.sent: list[str] = []
+
+    @contextmanager
+    def connected(self, _: FileStore) -> Iterator[Scripted]:
+        yield self
+
+    def probe(self) -> None:
+        raise PeerError("it is made up")
+
+    def send(self, parcel: deliveries.Parcel) -> Answer:
+        self.sent.append(parcel.path)
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+STORED = Answer(Outcome.STORED, status=200)
+LATER = Answer(Outcome.TEMPORARY, "status 503", 503)
+REFUSED = Answer(Outcome.REFUSED, "status 400", 400)
+FINAL = Answer(Outcome.REJECTED, "status 410: gone", 410)
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "status", "reason"),
+    [
+        ([STORED], SENT, 200, None),
+        ([LATER] * 7 + [STORED], SENT, 200, None),
+        ([REFUSED] * 4 + [STORED], SENT, 200, None),
+        ([REFUSED] * 5, REJECTED, 400, "status 400"),
+        ([FINAL], REJECTED, 410, "status 410: gone"),
+        ([PeerError("it went away")] * 7 + [STORED], SENT, 200, None),
+    ],
+)
+def test_a_lane_goes_by_what_any_kind_of_destination_answers(
+    work: Work,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[Answer | Exception],
+    state: DeliveryState,
+    status: int,
+    reason: str | None,
+) -> None:
+    script = Scripted(iter(answers))
+    monkeypatch.setitem(CONNECTORS, DicomDestination, lambda *_: script)
+    work.study("sr")
+    with work.delivering(to(Destination())):
+        peers.wait_until(lambda: work.all_are(state), f"all to be {state}")
+    assert len(script.sent) == len(answers)
+    (delivery,) = work.deliveries()
+    assert (delivery.status, delivery.reason) == (status, reason)
 
 
 def damage_missing(path: Path) -> None:

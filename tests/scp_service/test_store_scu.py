@@ -12,7 +12,8 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from scp_service import server
-from scp_service.store_scu import VERIFICATION, Answer, Peer, PeerError, associated
+from scp_service.answer import PeerError
+from scp_service.store_scu import VERIFICATION, Peer, Response, associated
 from tests import peers
 from tests.scp_service.films import encode
 from tests.scp_service.results import file, sc, sr
@@ -71,7 +72,7 @@ def test_responses_are_read_with_quick_acknowledgement(
 
 def test_a_file_is_sent_as_it_is(destination: Destination, overlay: Path) -> None:
     with associated(peer(destination), CONTEXTS) as sender:
-        assert sender.store(overlay) == Answer(0x0000, "")
+        assert sender.store(overlay) == Response(0x0000, "")
     (received,) = destination.received
     assert (received.sop_class_uid, received.transfer_syntax_uid) == (SC, JPEG)
     assert received.sop_instance_uid == dcmread(overlay).SOPInstanceUID
@@ -138,8 +139,8 @@ def test_small_messages_are_sent_at_once(destination: Destination) -> None:
     ],
 )
 def test_what_a_status_means(status: int, stored: bool, temporary: bool) -> None:
-    answer = Answer(status, "")
-    assert (answer.stored, answer.temporary) == (stored, temporary)
+    response = Response(status, "")
+    assert (response.stored, response.temporary) == (stored, temporary)
 
 
 def refuse(_: Received) -> Dataset:
@@ -154,7 +155,7 @@ def test_a_refusal_comes_with_the_peers_comment_made_fit_for_a_database(
 ) -> None:
     destination.answer = refuse
     with associated(peer(destination), CONTEXTS) as sender:
-        assert sender.store(overlay) == Answer(0xA900, "wrong patient")
+        assert sender.store(overlay) == Response(0xA900, "wrong patient")
 
 
 def test_nobody_there() -> None:

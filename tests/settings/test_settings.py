@@ -7,13 +7,14 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
 import settings
-from settings import Destination, Loaded, Peer, Settings, SettingsError, load
+from settings import DicomDestination, Loaded, Peer, Settings, SettingsError, load
+from settings.destinations import KINDS
+from settings.shape import sections_of
 
 PACS = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 4242}
 
@@ -89,7 +90,10 @@ def test_the_file_is_the_one_given_else_the_variables_else_that_of_the_working_f
 def test_lists_come_from_the_environment_as_json(from_toml: Load) -> None:
     environ = {"HILUM_DESTINATIONS": json.dumps([PACS, {**PACS, "name": "other", "port": 4243}])}
     loaded = from_toml("", environ)
-    assert [destination.port for destination in loaded.settings.destinations] == [4242, 4243]
+    assert loaded.settings.destinations == (
+        DicomDestination(**PACS),
+        DicomDestination(**{**PACS, "name": "other", "port": 4243}),
+    )
     origins = {value.key: value.origin for value in loaded.effective()}
     assert origins["destinations[1].port"] == "HILUM_DESTINATIONS"
 
@@ -102,7 +106,7 @@ def test_an_empty_value_means_unset(from_toml: Load) -> None:
     assert loaded.settings.worker.runtime == "auto"
     assert loaded.settings.database.startswith("sqlite:///")
     assert loaded.settings.data_dir == Settings().data_dir
-    assert loaded.settings.destinations[0].calling_ae_title is None
+    assert loaded.settings.destinations[0] == DicomDestination(**PACS)
 
 
 # --- messages --------------------------------------------------------------------------------
@@ -117,6 +121,10 @@ def test_an_empty_value_means_unset(from_toml: Load) -> None:
         (
             "[[destinations]]\nname='a'\naetitle='A'\nae_title='A'\nhost='h'\nport=1",
             "destinations[0].aetitle: no such key; did you mean ae_title?",
+        ),
+        (
+            "[[destinations]]\nname='a'\nkind='dicom'\nae_title='A'\nhots='h'\nhost='h'\nport=1",
+            "destinations[0].hots: no such key; did you mean host?",
         ),
         ("[listner]\nport = 1", "listner: no such key; did you mean listener?"),
     ],
@@ -141,6 +149,14 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
         ("", {"HILUM_LISTENER__TRANSFER_SYNTAXES": "1.2"}, {}, ["HILUM_LISTENER__TRANSFER_SYN"]),
         ("listener = 5", {}, {}, ["hilum.toml: listener", "not 5"]),
         ("[[destinations]]\nname='a'\nae_title='A'\nport=1", {}, {}, ["destinations[0].host"]),
+        (
+            "[[destinations]]\nname='a'\nkind='fax'",
+            {},
+            {},
+            ["hilum.toml: destinations[0]: there is no kind 'fax' of destination; known are dicom"],
+        ),
+        ("[[destinations]]\nname='a'\nkind=5", {}, {}, ["destinations[0]: there is no kind 5"]),
+        ("destinations = [5]", {}, {}, ["hilum.toml: destinations[0]", "not 5"]),
         (
             "[listener]\ntransfer_syntaxes = ['1.2.840.10008.1.2.4.100']",
             {},
@@ -210,7 +226,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("title", ["A", "SIXTEEN_CHARS_OK", "with space", " PADDED "])
 def test_an_ae_title_by_the_standard_is_taken(title: str) -> None:
-    assert Destination(**{**PACS, "ae_title": title}).ae_title == title.strip()
+    assert DicomDestination(**{**PACS, "ae_title": title}).ae_title == title.strip()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +234,7 @@ def test_an_ae_title_by_the_standard_is_taken(title: str) -> None:
 )
 def test_an_ae_title_against_the_standard_is_refused(title: str) -> None:
     with pytest.raises(ValidationError, match="an AE title has 1 to 16"):
-        Destination(**{**PACS, "ae_title": title})
+        DicomDestination(**{**PACS, "ae_title": title})
 
 
 def test_two_destinations_of_one_name_are_refused(from_toml: Load) -> None:
@@ -246,8 +262,8 @@ def test_the_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_results_go_to_the_destinations_of_the_source_and_back_to_a_peer_that_asks() -> None:
     loaded = Settings(
         destinations=(
-            Destination(**PACS),
-            Destination(**{**PACS, "name": "er", "sources": ("ER",), "objects": ("sr",)}),
+            DicomDestination(**PACS),
+            DicomDestination(**{**PACS, "name": "er", "sources": ("ER",), "objects": ("sr",)}),
         ),
         peers=(
             Peer(ae_title="ER", address="10.0.0.0/24", port=104, return_results=True),
@@ -260,15 +276,13 @@ def test_results_go_to_the_destinations_of_the_source_and_back_to_a_peer_that_as
     assert loaded.profiles("ER", "10.0.0.9") == {"pacs": both, "er": ("sr",), "ER@10.0.0.9": both}
     assert loaded.profiles("ER", "::ffff:10.0.0.9")["ER@::ffff:10.0.0.9"] == both
 
-    route = loaded.route("ER@10.0.0.9")
-    assert route is not None
-    assert (route.ae_title, route.host, route.port) == ("ER", "10.0.0.9", 104)
-    pacs = loaded.route("pacs")
-    assert pacs is not None
-    assert (pacs.ae_title, pacs.port, pacs.calling_ae_title) == ("PACS", 4242, "HILUM")
-    assert loaded.route("gone") is None
-    assert loaded.route("ER@10.1.0.9") is None
-    assert loaded.route("CT@10.0.0.9") is None
+    back = loaded.destination("ER@10.0.0.9")
+    assert isinstance(back, DicomDestination)
+    assert (back.ae_title, back.host, back.port, back.objects) == ("ER", "10.0.0.9", 104, both)
+    assert loaded.destination("pacs") == DicomDestination(**PACS)
+    assert loaded.destination("gone") is None
+    assert loaded.destination("ER@10.1.0.9") is None
+    assert loaded.destination("CT@10.0.0.9") is None
 
 
 # --- secrets ---------------------------------------------------------------------------------
@@ -318,7 +332,7 @@ def test_the_template_with_every_key_in_use_says_the_defaults(from_toml: Load) -
     plain = Settings()
     without_lists = {"destinations": (), "peers": ()}
     assert loaded.settings.model_copy(update=without_lists) == plain
-    assert [type(item) for item in loaded.settings.destinations] == [Destination]
+    assert [type(item) for item in loaded.settings.destinations] == list(KINDS.values())
     assert [type(item) for item in loaded.settings.peers] == [Peer]
 
 
@@ -327,7 +341,8 @@ def test_the_template_holds_every_key_with_its_meaning() -> None:
     keys = tomllib.loads(uncommented(text))
     assert set(keys) == set(Settings.model_fields)
     assert set(keys["listener"]) == set(settings.Listener.model_fields)
-    assert set(keys["destinations"][0]) == set(Destination.model_fields)
+    for item, kind in zip(keys["destinations"], KINDS.values(), strict=True):
+        assert set(item) == set(kind.model_fields)
     for name, field in settings.Listener.model_fields.items():
         assert f"# {field.description}\n# {name} = " in text
 
@@ -336,17 +351,15 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """Yield a model and those of its sections and lists."""
     yield model
     for field in model.model_fields.values():
-        for candidate in (field.annotation, *get_args(field.annotation)):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                yield from models(candidate)
+        for section in sections_of(field):
+            yield from models(section)
 
 
 def test_every_key_has_a_sentence() -> None:
     found = list(models(Settings))
-    assert {Destination, Peer} <= set(found)
+    assert {*KINDS.values(), Peer} <= set(found)
     for model in found:
         assert model.__doc__
         for name, field in model.model_fields.items():
-            inner = [*get_args(field.annotation), field.annotation]
-            if not any(section in found for section in inner):
+            if not sections_of(field):
                 assert (field.description or "").endswith("."), f"{model.__name__}.{name}"

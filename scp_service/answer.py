@@ -1,0 +1,49 @@
+"""What a destination says to a parcel, in terms that hold for every kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PeerError(Exception):
+    """A peer could not be reached, refused to talk, or went away; says which in a few words.
+
+    Nothing of a single object is wrong: all that waits is tried again, for ever.
+    """
+
+
+class Outcome(StrEnum):
+    """What became of an object, and what that means for the next attempt."""
+
+    STORED = "stored"
+    """The destination has it."""
+    TEMPORARY = "temporary"
+    """It lacks what the object needs, such as room: tried again, for ever."""
+    REFUSED = "refused"
+    """It refuses this object: given up after a few attempts."""
+    REJECTED = "rejected"
+    """It refuses this object for good: given up at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one object.
+
+    Args:
+        outcome: what became of it.
+        reason: for the history, where it was not stored: what the peer said. No patient data of
+            ours may stand here.
+        status: the protocol's own code (DIMSE, HTTP), if there was one.
+        sent_as: SOP Instance UID that it was sent by, where the peer needed another form.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    status: int | None = None
+    sent_as: str | None = None
+
+    @property
+    def stored(self) -> bool:
+        """Whether the destination has the object."""
+        return self.outcome is Outcome.STORED

@@ -1,0 +1,43 @@
+"""Who gets results, and which: one class for each kind of destination.
+
+A new kind is a subclass of `Destination` in a file of its own and a line in `KINDS`; how it is
+reached stands in `scp_service.destinations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, SerializeAsAny
+
+from settings.destinations.base import Destination
+from settings.destinations.dicom import DicomDestination
+
+__all__ = ["KINDS", "AnyDestination", "Destination", "DicomDestination", "class_of"]
+
+DEFAULT_KIND = "dicom"
+
+KINDS: dict[str, type[Destination]] = {
+    DEFAULT_KIND: DicomDestination,
+}
+"""The kinds by the value of their key `kind`, in the order of the template."""
+
+
+def class_of(values: Mapping[str, object]) -> type[Destination]:
+    """Return the class of a destination's kind; without the key it is a DICOM peer.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    kind = values.get("kind", DEFAULT_KIND)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"there is no kind {kind!r} of destination; known are {', '.join(KINDS)}")
+    return KINDS[kind]
+
+
+def _of_its_kind(value: object) -> object:
+    return class_of(value).model_validate(value) if isinstance(value, Mapping) else value
+
+
+AnyDestination = Annotated[SerializeAsAny[Destination], BeforeValidator(_of_its_kind)]

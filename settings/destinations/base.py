@@ -1,0 +1,25 @@
+"""What destinations of every kind have in common."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from settings.fields import AETitle, Section
+
+
+class Destination(Section):
+    """A peer that gets results."""
+
+    name: str = Field(
+        description="Our own name for it, unique.",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[\w.-]+$",
+    )
+    kind: str = Field(description="How results are sent.")
+    objects: tuple[str, ...] = Field(
+        min_length=1, description="The output profile: which objects it gets."
+    )
+    sources: tuple[AETitle, ...] = Field(
+        (), description="Only results of films sent by these AE titles; empty: of all."
+    )
