@@ -160,7 +160,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _text(text: str, size: int) -> NDArray[np.uint8]:
     """Return the coverage (0 to 255) of a line of text, one row of `size` * 1.2 pixels high."""
     font = _font(size)

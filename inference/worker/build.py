@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from db.files import FileStore
@@ -30,8 +31,7 @@ def build(job: StudyJob, root: Path) -> Built:
         OSError: the files cannot be read or written.
     """
     study = build_study(job)
-    store = FileStore(root)
-    paths = store.write_results(
+    paths = _store(root).write_results(
         {_name(each): each.data for each in study.objects}, recorded_at=job.recorded_at
     )
     return Built(
@@ -40,6 +40,12 @@ def build(job: StudyJob, root: Path) -> Built:
         study.sentence,
         tuple(_described(each, paths[_name(each)]) for each in study.objects),
     )
+
+
+@lru_cache(maxsize=1)
+def _store(root: Path) -> FileStore:
+    """Return the data folder; it remembers which of its folders are durable already."""
+    return FileStore(root)
 
 
 def _name(new: ResultObject) -> str:
