@@ -246,6 +246,26 @@ def retry(
 
 
 @app.command()
+def sr(
+    file: Annotated[Path, typer.Argument(help="A Structured Report (TID 1500), ours or not.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="What a worklist needs, as JSON.")
+    ] = False,
+    no_patients: Annotated[
+        bool, typer.Option("--no-patients", help="Leave out who the patient is, and which study.")
+    ] = False,
+) -> None:
+    """Print a Structured Report as a person reads it."""
+    from commands import sr as view
+
+    report = view.read(file)
+    if as_json:
+        print(json.dumps(view.as_json(report, patients=not no_patients)))
+    else:
+        view.print_report(report, out, patients=not no_patients)
+
+
+@app.command()
 def doctor() -> None:
     """Check database, storage, model, ports, destinations and GPU; say what to do."""
     from commands.doctor import examine, print_checks
