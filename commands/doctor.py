@@ -23,7 +23,7 @@ from inference.predict import Predictor
 from inference.worker.registry import Registry
 from scp_service.destinations import PeerError, connector
 from scp_service.store_scu import Peer
-from settings import Destination, Loaded, Settings, mask_url
+from settings import Destination, Loaded, Settings, doubts, mask_url
 
 
 class Verdict(StrEnum):
@@ -169,6 +169,8 @@ def _destinations(settings: Settings) -> Iterator[Check]:
             "none configured: results are kept and sent nowhere; add [[destinations]] to"
             " hilum.toml",
         )
+    for doubt in doubts(settings):
+        yield Check("destinations", Verdict.BAD, doubt)
     for destination in settings.destinations:
         yield _answers(destination, settings)
 

@@ -21,7 +21,7 @@ from db import migrations
 from db.files import FileStore
 from db.session import Database
 from scp_service.supervise import ROLES, SUPERVISOR_VARIABLE, supervise
-from settings import Settings
+from settings import Settings, doubts
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +87,8 @@ def deliver(settings: Settings) -> None:
     from scp_service.deliver import deliver_all
 
     stop = _begin("deliver", settings)
+    for doubt in doubts(settings):
+        _log.warning("Check the configuration: %s.", doubt)
     with opened(settings) as (database, store):
         deliver_all(settings, database, store, stop, _owner("deliver"))
 

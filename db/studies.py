@@ -13,6 +13,7 @@ from db import queue, shadows
 from db.deliveries import plan
 from db.events import record
 from db.models import (
+    Delivery,
     Instance,
     InstanceState,
     Report,
@@ -39,7 +40,10 @@ class PriorReport:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """All that a report of a study is made from: its current images in order of arrival."""
+    """All that a report of a study is made from: its current images in order of arrival.
+
+    `told` names the destinations of earlier revisions.
+    """
 
     study_id: int
     study_instance_uid: str
@@ -47,6 +51,7 @@ class Material:
     source_address: str
     revision: int
     prior: PriorReport | None
+    told: frozenset[str]
     images: tuple[tuple[Instance, StoredReading | None], ...]
 
 
@@ -306,14 +311,15 @@ def _material(session: Session, study: Study) -> Material:
         if instance.current and instance.state is not InstanceState.RECEIVED:
             read = instance.state is InstanceState.READ
             images.append((instance, instance.readings[-1] if read else None))
-    prior = None if study.revision == 0 else _latest_report(session, study.id)
+    first = study.revision == 0
     return Material(
         study_id=study.id,
         study_instance_uid=study.study_instance_uid,
         source_ae=study.source_ae,
         source_address=study.source_address,
         revision=study.revision + 1,
-        prior=prior,
+        prior=None if first else _latest_report(session, study.id),
+        told=frozenset() if first else _told(session, study.id),
         images=tuple(images),
     )
 
@@ -329,6 +335,18 @@ def _latest_report(session: Session, study_id: int) -> PriorReport | None:
     if prior is None:
         return None
     return PriorReport(prior.sop_class_uid, prior.sop_instance_uid, prior.series_instance_uid)
+
+
+def _told(session: Session, study_id: int) -> frozenset[str]:
+    return frozenset(
+        session.scalars(
+            select(Delivery.destination)
+            .join(Result)
+            .join(Report)
+            .where(Report.study_id == study_id)
+            .distinct()
+        )
+    )
 
 
 def _quiet(quiet_seconds: float, now: datetime) -> Select[int]:

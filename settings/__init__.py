@@ -5,6 +5,7 @@ Every key has a default, its unit and one sentence. `load()` is the only way in;
 """
 
 from settings.destinations import Destination, DicomDestination
+from settings.doubts import doubts
 from settings.effective import Effective, mask_url
 from settings.errors import SettingsError
 from settings.loading import CONFIG_VARIABLE, DEFAULT_CONFIG, Loaded, load
@@ -40,6 +41,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Worker",
+    "doubts",
     "load",
     "mask_url",
     "template",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,21 +83,40 @@ class Settings(BaseSettings):
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_path / 'hilum.sqlite'}"
 
-    def profiles(self, source_ae: str, source_address: str) -> dict[str, tuple[str, ...]]:
-        """Map the names of the destinations that get a study's results to their output profiles.
-
-        `source_ae` and `source_address` are those of the study's sender. Where results return to
-        the sender, the name is `AE@address`.
-        """
+    def recipients(self, source_ae: str, source_address: str) -> list[Destination]:
+        """List the destinations that results of a study from this sender may go to."""
         found = [
             destination
             for destination in self.destinations
             if not destination.sources or source_ae in destination.sources
         ]
         back = self._return_to(source_ae, source_address)
-        if back is not None:
-            found.append(back)
-        return {destination.name: destination.objects for destination in found}
+        return found if back is None else [*found, back]
+
+    def profiles(
+        self,
+        source_ae: str,
+        source_address: str,
+        *,
+        positive: bool = True,
+        told: Collection[str] = (),
+    ) -> dict[str, tuple[str, ...]]:
+        """Map the names of the destinations that get a study's results to their output profiles.
+
+        Where results return to the sender, the name is `AE@address`.
+
+        Args:
+            source_ae, source_address: of the study's sender.
+            positive: whether the finding is positive. Where it is not (also where nothing could be
+                read), destinations of positive results only get nothing.
+            told: names of those that got an earlier revision: they get every later one, whatever
+                it says, so that no finding stands there that has been taken back.
+        """
+        return {
+            each.name: each.objects
+            for each in self.recipients(source_ae, source_address)
+            if each.results == "all" or positive or each.name in told
+        }
 
     def destination(self, name: str) -> Destination | None:
         """Return the destination of this name; None where it is not configured.

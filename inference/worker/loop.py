@@ -29,7 +29,7 @@ from inference.isolation import IsolatedPool
 from inference.outcome import outcome
 from inference.predict import Predictor, Raw
 from inference.prepare import Limits, Prepared, prepare
-from inference.reading import Device, Refusal
+from inference.reading import Device, Finding, Refusal
 from inference.worker.build import Built, build
 from inference.worker.choice import BundleWatch, Model
 from inference.worker.outcomes import Outcomes, Record, outcome_of
@@ -349,9 +349,11 @@ class Worker:
             recorded_at=recorded_at(source),
             results=built.results,
         )
-        profiles = self._settings.profiles(source.source_ae, source.source_address)
-        if not profiles:
+        sender = (source.source_ae, source.source_address)
+        if not self._settings.recipients(*sender):
             _log.warning("A report goes nowhere: no destination is configured for its sender.")
+        positive = built.finding is Finding.OPACITY
+        profiles = self._settings.profiles(*sender, positive=positive, told=source.told)
         return studies.FinishedReport(task.lease, source, report, profiles)
 
     def _give_back(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from settings.fields import AETitle, Section
@@ -22,4 +24,9 @@ class Destination(Section):
     )
     sources: tuple[AETitle, ...] = Field(
         (), description="Only results of films sent by these AE titles; empty: of all."
+    )
+    results: Literal["all", "positive"] = Field(
+        "all",
+        description="Which results: all, or those of positive studies only (and what corrects them"
+        " later).",
     )

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 import settings
-from settings import DicomDestination, Loaded, Peer, Settings, SettingsError, load
+from settings import DicomDestination, Loaded, Peer, Settings, SettingsError, doubts, load
 from settings.destinations import KINDS
 from settings.shape import sections_of
 
@@ -283,6 +283,49 @@ def test_results_go_to_the_destinations_of_the_source_and_back_to_a_peer_that_as
     assert loaded.destination("gone") is None
     assert loaded.destination("ER@10.1.0.9") is None
     assert loaded.destination("CT@10.0.0.9") is None
+
+
+def test_a_destination_of_positive_results_gets_those_and_what_corrects_them() -> None:
+    loaded = Settings(
+        destinations=(
+            DicomDestination(**PACS),
+            DicomDestination(**{**PACS, "name": "er", "results": "positive"}),
+        )
+    )
+    both = ("sr", "sc")
+    assert loaded.profiles("CT", "h", positive=True) == {"pacs": both, "er": both}
+    assert loaded.profiles("CT", "h", positive=False) == {"pacs": both}
+    assert loaded.profiles("CT", "h", positive=False, told={"er"}) == {"pacs": both, "er": both}
+    assert [each.name for each in loaded.recipients("CT", "h")] == ["pacs", "er"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "peers", "said"),
+    [
+        ((), ("ER",), None),
+        (("ER",), ("ER", "CT"), None),
+        (("ER", "CT"), (), None),
+        (("EMERGENCY",), ("ER", "CT"), "destination er gets nothing: its sources (EMERGENCY) are"),
+        (("ER", "XR"), ("ER", "CT"), "destination er gets nothing from XR: not among the"),
+    ],
+)
+def test_a_destination_that_would_get_nothing_is_named(
+    sources: tuple[str, ...], peers: tuple[str, ...], said: str | None
+) -> None:
+    loaded = Settings(
+        destinations=(DicomDestination(**{**PACS, "name": "er", "sources": sources}),),
+        peers=tuple(Peer(ae_title=title) for title in peers),
+    )
+    found = list(doubts(loaded))
+    assert len(found) == (said is not None)
+    assert said is None or found[0].startswith(said)
+
+
+def test_a_destination_that_asks_for_no_objects_is_an_error(from_toml: Load) -> None:
+    toml = "[[destinations]]\nobjects = []\n"
+    toml += "\n".join(f"{key} = {value!r}" for key, value in PACS.items())
+    with pytest.raises(SettingsError, match=r"destinations\[0\].objects: .*at least 1 item"):
+        from_toml(toml)
 
 
 # --- secrets ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pydicom import dcmread
 from sqlalchemy import select
 
 from db.models import Instance, StoredReading
-from tests.peers import StoreSCP, dcmsend, free_port, run_hilum, storescp
+from tests.peers import StoreSCP, dcmsend, free_port, hilum_process, run_hilum, storescp
 from tests.system.whole import Whole, destination, make_films, whole
 
 
@@ -152,6 +152,23 @@ def test_doctor_finds_what_is_wrong(
     assert bad.returncode == 1
     assert "NOBODY" in bad.stdout
     assert "cannot be reached" in bad.stdout
+
+
+def test_a_destination_that_would_get_nothing_is_named_at_start_and_by_the_doctor(
+    tmp_path: Path,
+) -> None:
+    lonely = {**destination(free_port(), "NOBODY", "nobody"), "sources": ["TYPO"]}
+    env = {
+        "HILUM_DATA_DIR": str(tmp_path / "data"),
+        "HILUM_LISTENER__PORT": str(free_port()),
+        "HILUM_DESTINATIONS": json.dumps([lonely]),
+        "HILUM_PEERS": json.dumps([{"ae_title": "MODALITY"}]),
+        "COLUMNS": "300",
+    }
+    said = "destination nobody gets nothing: its sources (TYPO) are not among the configured peers"
+    assert said in run_hilum(["doctor"], env, folder=tmp_path).stdout
+    with hilum_process(["deliver"], env, folder=tmp_path) as deliver:
+        deliver.wait_for(said)
 
 
 def test_config_says_where_each_value_comes_from_and_hides_secrets(tmp_path: Path) -> None:

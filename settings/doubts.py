@@ -1,0 +1,36 @@
+"""What a configuration permits and nobody can mean: destinations that get nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from settings.destinations import Destination
+from settings.model import Settings
+
+
+def doubts(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each destination, or source of one, that nothing will ever come from.
+
+    Where no peers are configured anyone may send, so that every source may exist.
+    """
+    known = {peer.ae_title for peer in settings.peers}
+    if known:
+        for destination in settings.destinations:
+            yield from _unknown_sources(destination, known)
+
+
+def _unknown_sources(destination: Destination, known: set[str]) -> Iterator[str]:
+    unknown = [source for source in destination.sources if source not in known]
+    if not unknown:
+        return
+    names = ", ".join(unknown)
+    if len(unknown) == len(destination.sources):
+        yield (
+            f"destination {destination.name} gets nothing: its sources ({names}) are not among the"
+            " configured peers, so they cannot send; correct sources, or add them to peers"
+        )
+    else:
+        yield (
+            f"destination {destination.name} gets nothing from {names}: not among the configured"
+            " peers; correct sources, or add a peer"
+        )
