@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from settings import CONFIG_VARIABLE, Loaded, SettingsError, load, template
+from settings import CONFIG_VARIABLE, ClientTls, Loaded, SettingsError, load, template
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +31,13 @@ err = Console(stderr=True)
 BundleName = Annotated[str, typer.Argument(help="ID/VERSION, or ID where there is one version.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the history.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Tls = Annotated[bool, typer.Option("--tls", help="Call by TLS.")]
+TlsCa = Annotated[
+    Path | None, typer.Option(help="PEM file of the peer's CA; unset: the system's CAs.")
+]
+TlsCertificate = Annotated[
+    Path | None, typer.Option(help="PEM file of our certificate and key, if the peer wants one.")
+]
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
 
 
@@ -126,11 +133,15 @@ def send(
     port: Annotated[int | None, typer.Option(help="Its port; unset: our listener's.")] = None,
     called: Annotated[str | None, typer.Option(help="Its AE title; unset: ours.")] = None,
     calling: Annotated[str, typer.Option(help="The AE title to call from.")] = "HILUM_SEND",
+    tls: Tls = False,
+    tls_ca: TlsCa = None,
+    tls_certificate: TlsCertificate = None,
 ) -> None:
     """Send files or folders by C-STORE."""
     from commands.send import send as send_files
 
-    if send_files(paths, _peer(host, port, called, calling), out):
+    secured = _client_tls(tls, tls_ca, tls_certificate)
+    if send_files(paths, _peer(host, port, called, calling, secured), out):
         raise typer.Exit(1)
 
 
@@ -142,11 +153,14 @@ def echo(
     calling: Annotated[
         str | None, typer.Option(help="The AE title to call from; unset: ours.")
     ] = None,
+    tls: Tls = False,
+    tls_ca: TlsCa = None,
+    tls_certificate: TlsCertificate = None,
 ) -> None:
     """Ask a peer by C-ECHO whether it is there."""
     from commands.send import echo as echo_peer
 
-    peer = _peer(host, port, called, calling)
+    peer = _peer(host, port, called, calling, _client_tls(tls, tls_ca, tls_certificate))
     problem = echo_peer(peer)
     if problem is not None:
         _fail(f"{peer.ae_title} at {peer.host}:{peer.port}: {problem}", 1)
@@ -272,6 +286,21 @@ def doctor() -> None:
 
     if not print_checks(examine(_load()), out):
         raise typer.Exit(1)
+
+
+@app.command("tls-selfsigned")
+def tls_selfsigned(
+    folder: Annotated[Path, typer.Argument(help="Where the certificates go; made if needed.")],
+    host: Annotated[
+        list[str],
+        typer.Option(help="Name or address that a side listens at. May be repeated."),
+    ],
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long they are good.")] = 365,
+) -> None:
+    """Make certificates for a trial of DICOM over TLS, and say how they are used."""
+    from commands.selfsigned import selfsigned
+
+    selfsigned(folder, host, days, _load().settings, out)
 
 
 @app.command()
@@ -631,12 +660,22 @@ def _load() -> Loaded:
         raise
 
 
-def _peer(host: str, port: int | None, called: str | None, calling: str | None) -> Any:
+def _client_tls(enabled: bool, ca: Path | None, certificate: Path | None) -> ClientTls:
+    if not enabled and (ca or certificate):
+        raise typer.BadParameter("--tls-ca and --tls-certificate need --tls")
+    return ClientTls(enabled=enabled, ca=ca, certificate=certificate)
+
+
+def _peer(
+    host: str, port: int | None, called: str | None, calling: str | None, tls: ClientTls
+) -> Any:
+    """Return whom to call; what is not given is our own listener's."""
     from scp_service.store_scu import Peer
 
     listener = _load().settings.listener
     ours = listener.ae_title
-    return Peer(host, port or listener.port, called or ours, calling or ours, 30)
+    own_port = listener.tls.port if tls.enabled else listener.port
+    return Peer(host, port or own_port, called or ours, calling or ours, 30, tls)
 
 
 def _parse(assignment: str) -> tuple[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
+from commands.check import Check, Verdict
+from commands.doctor_tls import certificates
 from commands.send import echo
 from db import bundles, history, migrations
 from db.files import FileStore
@@ -25,24 +26,6 @@ from scp_service.destinations import PeerError, connector
 from scp_service.store_scu import Peer
 from settings import Destination, Loaded, Settings, doubts, mask_url
 
-
-class Verdict(StrEnum):
-    """What a check found."""
-
-    GOOD = "ok"
-    NOTE = "note"
-    BAD = "BAD"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: what was found and, where it is bad, what to do."""
-
-    name: str
-    verdict: Verdict
-    text: str
-
-
 _STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "bold red"}
 
 
@@ -54,6 +37,7 @@ def examine(loaded: Loaded) -> Iterator[Check]:
     yield from _storage(settings)
     yield from _database(settings)
     yield from _listener(settings)
+    yield from certificates(settings, datetime.now(UTC))
     yield from _destinations(settings)
     yield _gpu()
     yield from _bundle(settings)

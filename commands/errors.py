@@ -16,8 +16,9 @@ def explain(error: Exception) -> str | None:
     from commands.problem import ProblemError
     from db.migrations import SchemaError
     from scp_service.answer import PeerError
+    from scp_service.tls import TlsError
 
-    if isinstance(error, SettingsError | SchemaError | ProblemError):
+    if isinstance(error, SettingsError | SchemaError | ProblemError | TlsError):
         return str(error)
     if isinstance(error, PeerError):
         return f"the peer cannot be used: {error}"

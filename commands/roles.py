@@ -105,9 +105,12 @@ def schedule(settings: Settings) -> None:
 def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     """Run every role as a child process until told to stop."""
     from inference.bundle import load_bundle
+    from scp_service.tls import server_context
 
     stop = _begin("serve", settings)
     load_bundle(settings.worker.bundle)
+    if settings.listener.tls.enabled:
+        server_context(settings.listener.tls)  # a file that cannot be used stops the start too
     with opened(settings):
         pass  # so that a database or folder that cannot be used stops the start, with one message
     supervise(ROLES, environment, stop)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from ipaddress import ip_address
+from typing import Any
 
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -18,6 +19,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from sqlalchemy import select
 
@@ -27,6 +29,7 @@ from db.session import Database
 from scp_service.committer import Committer
 from scp_service.receive import Receiver, handle_store
 from scp_service.server import Server, read_our_way
+from scp_service.tls_server import TlsServer
 from settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ SOP_CLASSES = (
 )
 VERIFICATION = "1.2.840.10008.1.1"
 _DRAIN_SECONDS = 10.0
+_LOOPBACK = "127.0.0.1"
 
 # A-ASSOCIATE-RJ: result, source, reason (PS3.8, 9.3.4)
 _CALLING_AE_NOT_RECOGNISED = (0x01, 0x01, 0x03)
@@ -54,7 +58,8 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
     What a listener that was killed had not acknowledged is removed first.
 
     Raises:
-        OSError: the port is taken or may not be used.
+        OSError: a port is taken or may not be used.
+        TlsError: a certificate, key or CA file cannot be used.
     """
     dropped = recover(store, lambda path: _is_known(database, path))
     if dropped:
@@ -73,24 +78,50 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
 
 @contextmanager
 def _serving(settings: Settings, store: FileStore, receiver: Receiver) -> Iterator[Server]:
-    server = _application_entity(settings).make_server(
-        (settings.listener.host, settings.listener.port),
-        evt_handlers=[
-            (evt.EVT_CONN_OPEN, read_our_way, [settings.listener.max_pdu_bytes]),
-            (evt.EVT_REQUESTED, _admit, [settings, store]),
-            (evt.EVT_C_STORE, handle_store, [receiver]),
-            (evt.EVT_C_ECHO, lambda _event: 0x0000),
-        ],
-        server_class=Server,
-    )
-    assert isinstance(server, Server)
-    threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
+    """Serve on every port; yields the server of the port without TLS."""
+    servers: list[Server] = []
     try:
-        yield server
+        for server in _servers(settings, store, receiver):
+            servers.append(server)
+        for server in servers:
+            threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
+        try:
+            yield servers[0]
+        finally:
+            for server in servers:
+                server.shutdown()
     finally:
-        server.shutdown()
-        server.server_close()  # at once: a sender that comes now must try another listener
-        _drain(server)
+        for server in servers:
+            server.server_close()  # at once: a sender that comes now must try another listener
+        _drain(servers)
+
+
+def _servers(settings: Settings, store: FileStore, receiver: Receiver) -> Iterator[Server]:
+    """Bind the ports, first the one without TLS.
+
+    Raises:
+        OSError: a port is taken or may not be used.
+        TlsError: a certificate, key or CA file cannot be used.
+    """
+    listener = settings.listener
+    ae = _application_entity(settings)
+    handlers: list[Any] = [
+        (evt.EVT_CONN_OPEN, read_our_way, [listener.max_pdu_bytes]),
+        (evt.EVT_REQUESTED, _admit, [settings, store]),
+        (evt.EVT_C_STORE, handle_store, [receiver]),
+        (evt.EVT_C_ECHO, lambda _event: 0x0000),
+    ]
+    given: dict[str, Any] = {
+        "ae": ae,
+        "ae_title": ae.ae_title,
+        "contexts": ae.supported_contexts,
+        "evt_handlers": handlers,
+    }
+    host = _LOOPBACK if listener.tls.only else listener.host
+    yield Server(address=(host, listener.port), **given)
+    if listener.tls.enabled:
+        yield TlsServer(listener.tls, address=(listener.host, listener.tls.port), **given)
+        _log.info("Listening for TLS on port %d.", listener.tls.port)
 
 
 def _application_entity(settings: Settings) -> AE:
@@ -131,14 +162,18 @@ def _reject(event: Event, reason: tuple[int, int, int]) -> None:
     event.assoc.kill()
 
 
-def _drain(server: Server) -> None:
+def _drain(servers: Sequence[Server]) -> None:
     """Give associations under way time to end, then abort them."""
     deadline = time.monotonic() + _DRAIN_SECONDS
-    while server.active_associations and time.monotonic() < deadline:
-        for association in server.active_associations:
+    while (active := _active(servers)) and time.monotonic() < deadline:
+        for association in active:
             association.join(0.1)
-    for association in server.active_associations:
+    for association in _active(servers):
         association.abort()
+
+
+def _active(servers: Sequence[Server]) -> list[Association]:
+    return [association for server in servers for association in server.active_associations]
 
 
 def _is_known(database: Database, path: str) -> bool:

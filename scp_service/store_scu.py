@@ -15,6 +15,8 @@ from pynetdicom.events import Event
 
 from scp_service.answer import PeerError
 from scp_service.server import read_our_way, set_options
+from scp_service.tls import ClientContext, TlsError, client_context
+from settings import ClientTls
 
 # Files are sent byte for byte: never parsed, never encoded anew.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -24,13 +26,14 @@ VERIFICATION = "1.2.840.10008.1.1"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom to call: address, its AE title and ours, and how long to wait for its answers."""
+    """Whom to call: address, AE titles, how long to wait for its answers, and how TLS is done."""
 
     host: str
     port: int
     ae_title: str
     calling_ae_title: str
     timeout_seconds: float
+    tls: ClientTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +104,35 @@ def associated(peer: Peer, contexts: Sequence[tuple[str, str]]) -> Iterator[Send
     ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     for sop_class, syntax in contexts:
         ae.add_requested_context(sop_class, syntax)
+    secured = _secured(peer)
     try:
         association = ae.associate(
             peer.host,
             peer.port,
             ae_title=peer.ae_title,
             evt_handlers=[(evt.EVT_CONN_OPEN, _on_open)],
+            tls_args=secured,
         )
     except OSError as error:
         raise PeerError(f"it cannot be reached ({error.strerror})") from None
     if not association.is_established:
-        raise PeerError(_why_not(association))
+        raise PeerError((secured and secured[0].problem) or _why_not(association))
     _return_responses(association)
     try:
         yield Sender(association)
     finally:
         if association.is_established:
             association.release()
+
+
+def _secured(peer: Peer) -> tuple[ClientContext, str] | None:
+    """Return what secures a call, and the name that the peer's certificate must carry."""
+    if peer.tls is None or not peer.tls.enabled:
+        return None
+    try:
+        return client_context(peer.tls), peer.tls.server_name or peer.host
+    except TlsError as error:
+        raise PeerError(str(error)) from None
 
 
 def _on_open(event: Event) -> None:

@@ -21,12 +21,14 @@ from settings.sections import (
     Retention,
     Worker,
 )
+from settings.tls import ClientTls, ServerTls
 from settings.toml import template
 
 __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULT_CONFIG",
     "TRANSFER_SYNTAXES",
+    "ClientTls",
     "Console",
     "Delivery",
     "Destination",
@@ -38,6 +40,7 @@ __all__ = [
     "Peer",
     "Report",
     "Retention",
+    "ServerTls",
     "Settings",
     "SettingsError",
     "Worker",

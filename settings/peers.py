@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from settings.destinations import DicomDestination
 from settings.fields import AETitle, Network, ObjectKind, Port, Section
+from settings.tls import ClientTls
 
 
 class Peer(Section):
@@ -24,6 +25,7 @@ class Peer(Section):
     objects: tuple[ObjectKind, ...] = Field(
         ("sr", "sc"), min_length=1, description="What is returned to it."
     )
+    tls: ClientTls = ClientTls.model_construct()
 
     def covers(self, address: str) -> bool:
         """Tell whether an address lies in the peer's network."""
@@ -44,6 +46,7 @@ class Peer(Section):
             host=address,
             port=self.port,
             objects=self.objects,
+            tls=self.tls,
         )
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from settings.fields import AETitle, Port, Section
+from settings.tls import ServerTls
 
 # What the decoders of `inference.decode` can decode; a test decodes one film of each.
 TRANSFER_SYNTAXES: tuple[str, ...] = (
@@ -64,6 +65,7 @@ class Listener(Section):
         min_length=1,
         description="Transfer syntax UIDs to accept; the default is all that can be decoded.",
     )
+    tls: ServerTls = ServerTls.model_construct()
 
     @field_validator("transfer_syntaxes")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, get_origin
 
 from pydantic import BaseModel
@@ -22,19 +23,39 @@ def template() -> str:
             lines += _field(name, field)
         many = get_origin(field.annotation) is tuple
         for section in sections:
-            tables += ["", f"# {(section.__doc__ or '').splitlines()[0]}"]
-            tables.append(f"# [[{name}]]" if many else f"[{name}]")
-            tables += _fields(section)
+            tables += _table(name, section, many=many)
     return "\n".join(lines + tables) + "\n"
 
 
+def _table(name: str, section: type[BaseModel], *, many: bool) -> Iterator[str]:
+    """Yield a table and those inside it; one of which there may be many is commented out."""
+    header = f"[[{name}]]" if many else f"[{name}]"
+    yield from ("", f"# {_summary(section)}", f"# {header}" if many else header)
+    yield from _fields(section)
+    yield from _inner(name, section, comment="# " if many else "")
+
+
+def _inner(name: str, section: type[BaseModel], *, comment: str) -> Iterator[str]:
+    for key, field in section.model_fields.items():
+        for inner in sections_of(field):
+            path = f"{name}.{key}"
+            yield from ("", f"# {_summary(inner)}", f"{comment}[{path}]", *_fields(inner))
+            yield from _inner(path, inner, comment=comment)
+
+
+def _summary(section: type[BaseModel]) -> str:
+    return (section.__doc__ or "").splitlines()[0]
+
+
 def _fields(section: type[BaseModel]) -> list[str]:
+    """List the plain keys of a table; a table inside it comes after all of them."""
     fields = section.model_fields
     # Names of destinations are unique, so each stands here by the name of its kind.
     kind = fields["kind"].default if issubclass(section, Destination) else None
     return [
         line
         for key, field in fields.items()
+        if not sections_of(field)
         for line in _field(key, field, example=kind if key == "name" else None)
     ]
 

@@ -48,6 +48,7 @@ class DicomConnector:
             destination.ae_title,
             destination.calling_ae_title or settings.listener.ae_title,
             settings.delivery.timeout_seconds,
+            destination.tls,
         )
 
     @property

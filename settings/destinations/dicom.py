@@ -8,6 +8,7 @@ from pydantic import Field
 
 from settings.destinations.base import Destination
 from settings.fields import AETitle, ObjectKind, Port
+from settings.tls import ClientTls
 
 
 class DicomDestination(Destination):
@@ -23,3 +24,4 @@ class DicomDestination(Destination):
     calling_ae_title: AETitle | None = Field(
         None, description="The AE title we call from; unset: listener.ae_title."
     )
+    tls: ClientTls = ClientTls.model_construct()

@@ -59,13 +59,15 @@ def storescp(
     contexts: Mapping[str, Sequence[str]] | None = None,
     keep_every_copy: bool = False,
     port: int | None = None,
+    echo_options: Sequence[str] = (),
 ) -> Iterator[StoreSCP]:
     """Run DCMTK's `storescp`; `folder` (made if needed) takes its files and its log.
 
     `options` go to the command line as they are (`("+xa",)` accepts every transfer syntax, as
     default only uncompressed ones are taken). `contexts` limits it to these SOP Class UIDs, each
     with its Transfer Syntax UIDs. `keep_every_copy` writes a second file where the same object
-    comes twice instead of replacing the first.
+    comes twice instead of replacing the first. `echo_options` are what `echoscu` needs to be
+    answered, such as those of TLS.
     """
     program, _ = require("storescp", "echoscu")
     port = port or free_port()
@@ -84,7 +86,9 @@ def storescp(
         clean_exits=(0, -signal.SIGTERM),
     )
     with running(process):
-        wait_until(lambda: echoscu(port), "an echo of storescp", process=process)
+        wait_until(
+            lambda: echoscu(port, options=echo_options), "an echo of storescp", process=process
+        )
         yield StoreSCP(port, ae_title, received, process)
 
 
@@ -119,10 +123,15 @@ def storescu(
 
 
 def echoscu(
-    port: int, *, called: str = "ANY-SCP", calling: str = "ECHOSCU", seconds: float = 10
+    port: int,
+    *,
+    called: str = "ANY-SCP",
+    calling: str = "ECHOSCU",
+    options: Sequence[str] = (),
+    seconds: float = 10,
 ) -> bool:
     """Say whether a C-ECHO by DCMTK's `echoscu` is answered with success."""
-    arguments = ["-to", "5", "-aet", calling, "-aec", called, LOOPBACK, str(port)]
+    arguments = [*options, "-to", "5", "-aet", calling, "-aec", called, LOOPBACK, str(port)]
     return _scu("echoscu", arguments, seconds=seconds).returncode == 0
 
 

@@ -384,10 +384,12 @@ def test_the_template_holds_every_key_with_its_meaning() -> None:
     keys = tomllib.loads(uncommented(text))
     assert set(keys) == set(Settings.model_fields)
     assert set(keys["listener"]) == set(settings.Listener.model_fields)
+    assert set(keys["listener"]["tls"]) == set(settings.ServerTls.model_fields)
     for item, kind in zip(keys["destinations"], KINDS.values(), strict=True):
         assert set(item) == set(kind.model_fields)
-    for name, field in settings.Listener.model_fields.items():
-        assert f"# {field.description}\n# {name} = " in text
+    for section in (settings.Listener, settings.ServerTls):
+        for name, field in section.model_fields.items():
+            assert sections_of(field) or f"# {field.description}\n# {name} = " in text
 
 
 def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -406,3 +408,24 @@ def test_every_key_has_a_sentence() -> None:
         for name, field in model.model_fields.items():
             if not sections_of(field):
                 assert (field.description or "").endswith("."), f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("enabled = true", "TLS needs a certificate"),
+        ('client_certificate = "required"', "ca is needed"),
+        ('client_names = ["pacs"]', 'client_names need client_certificate = "required"'),
+        ("only = true", "only without enabled"),
+    ],
+)
+def test_tls_settings_that_do_not_fit_together_are_told(
+    from_toml: Load, text: str, sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"listener.tls: {sentence}"):
+        from_toml(f"[listener.tls]\n{text}")
+
+
+def test_a_password_of_a_key_is_never_shown(from_toml: Load) -> None:
+    loaded = from_toml('[listener.tls]\nkey_password = "canary"')
+    assert "canary" not in repr(loaded) + repr(loaded.effective())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from pydicom import dcmread
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from db.models import Delivery, Event, Instance, Result, Study
-from tests.peers import Orthanc, StoreSCP, dcmsend, free_port, storescp
+from scp_service.certificates import make_trial
+from tests.peers import Orthanc, StoreSCP, dcmsend, free_port, run_hilum, storescp
 from tests.system.whole import destination, eager_bundle, make_films, whole
 
 
@@ -223,3 +225,45 @@ def test_the_whole_way_on_postgresql_with_roles_of_their_own(
         service.wait_until_idle(9)
         assert len(storescp.files()) == 18
         service.assert_no_orphans()
+
+
+def test_the_whole_way_by_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
+    """Films come in and results go out by TLS alone; each side shows a certificate."""
+    trial = make_trial(tmp_path / "tls", ["127.0.0.1"], days=5, now=datetime.now(UTC))
+    [film] = make_films(tmp_path / "films", 1, kinds=["normal"])
+    pem = str(trial.client)
+    client = ("+tls", pem, pem, "+cf", str(trial.ca))
+    server = ("+tls", str(trial.server), str(trial.server), "+cf", str(trial.ca))
+    port = free_port()
+    listener = {
+        "HILUM_LISTENER__TLS__ENABLED": "true",
+        "HILUM_LISTENER__TLS__PORT": str(port),
+        "HILUM_LISTENER__TLS__CERTIFICATE": str(trial.server),
+        "HILUM_LISTENER__TLS__CA": str(trial.ca),
+        "HILUM_LISTENER__TLS__CLIENT_CERTIFICATE": "required",
+    }
+    with storescp(
+        tmp_path / "pacs", ae_title="PACS", options=("+xa", *server), echo_options=client
+    ) as pacs:
+        tls = {"enabled": True, "ca": str(trial.ca), "certificate": pem}
+        to_pacs = destination(pacs.port, "PACS", tls=tls)
+        with (
+            whole(tmp_path, destinations=[to_pacs], env=listener) as service,
+            service.serving(),
+        ):
+            called = [
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--tls",
+                "--tls-ca",
+                str(trial.ca),
+            ]
+            without = run_hilum(["send", str(film), *called], service.env, folder=tmp_path)
+            assert without.returncode == 2
+            assert "wants a certificate" in without.stderr
+            with_one = ["send", str(film), *called, "--tls-certificate", pem]
+            assert run_hilum(with_one, service.env, folder=tmp_path).returncode == 0
+            pacs.wait_for_files(2)
+            service.wait_until_idle(1)
