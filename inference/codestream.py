@@ -10,13 +10,21 @@ import struct
 from dataclasses import dataclass
 
 _SOI = b"\xff\xd8"
-_END = b"\xff\xd9"  # EOI of JPEG (T.81 B.1.1.3), EOC of JPEG 2000 (T.800 A.4.4)
 _SOC_SIZ = b"\xff\x4f\xff\x51"
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
+MAGIC = (_SOI, _SOC_SIZ, _JP2_SIGNATURE)
+"""How a codestream begins."""
+END = b"\xff\xd9"
+"""How it ends: EOI of JPEG (T.81 B.1.1.3), EOC of JPEG 2000 (T.800 A.4.4)."""
+
 _SOS = 0xDA
 # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), and JPEG-LS's SOF55 (F7).
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_SEQUENTIAL_DCT = frozenset({0xC0, 0xC1})
+_WHOLE_SPECTRUM = b"\x00\x3f"
+_LEAST_TILE_BYTES = 14
+"""SOT and SOD, which every tile has at least one of (T.800 A.4.2, A.4.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class FrameSize:
     pixels: int
     jpeg_process: int | None
     """The low byte of a JPEG's SOF marker (0xC0 is baseline); None for JPEG 2000."""
+    tiles: int = 1
+    """Into how many tiles a JPEG 2000 image is cut (T.800 B.3)."""
 
 
 def frame_size(codestream: bytes) -> FrameSize | None:
@@ -48,10 +58,12 @@ def frame_size(codestream: bytes) -> FrameSize | None:
     return _jpeg_2000_size(codestream[start : start + 64])
 
 
-def is_complete(codestream: bytes) -> bool:
-    """Whether the end marker is there: without it the image was cut off somewhere."""
+def is_complete(codestream: bytes, size: FrameSize) -> bool:
+    """Whether its end marker is there, and room for all tiles: else it was cut off somewhere."""
+    if size.tiles * _LEAST_TILE_BYTES > len(codestream):
+        return False
     start = _scan_start(codestream) if codestream.startswith(_SOI) else 4
-    return codestream.rfind(_END, max(start, 4)) >= 0
+    return codestream.rfind(END, max(start, 4)) >= 0
 
 
 def _jpeg_size(data: bytes) -> FrameSize | None:
@@ -62,6 +74,22 @@ def _jpeg_size(data: bytes) -> FrameSize | None:
             precision, rows, columns, components = struct.unpack_from(">BHHB", data, at + 4)
             return FrameSize(rows, columns, components, precision, rows * columns, marker)
     return None
+
+
+def with_whole_spectrum(codestream: bytes) -> bytes:
+    """Repair the spectral selection of a sequential JPEG's first scan: Ss 0, Se 63 (T.81 B.2.3).
+
+    Some encoders leave zeros there. No other values have a meaning in this process, so nothing is
+    guessed; some decoders refuse them.
+    """
+    segments = dict(_segments(codestream))
+    at = segments.get(_SOS)
+    if at is None or not segments.keys() & _SEQUENTIAL_DCT or len(codestream) < at + 5:
+        return codestream
+    spectrum = at + 5 + 2 * codestream[at + 4]
+    if codestream[spectrum : spectrum + 2] == _WHOLE_SPECTRUM:
+        return codestream
+    return codestream[:spectrum] + _WHOLE_SPECTRUM + codestream[spectrum + 2 :]
 
 
 def _scan_start(data: bytes) -> int:
@@ -96,4 +124,8 @@ def _jpeg_2000_size(data: bytes) -> FrameSize | None:
     columns = -(-x // step_x) - -(-x0 // step_x)
     rows = -(-y // step_y) - -(-y0 // step_y)
     precision = (first_depth & 0x7F) + 1
-    return FrameSize(rows, columns, components, precision, x * y, None)
+    tile_x0, tile_y0 = struct.unpack_from(">2I", data, 32)
+    if tile_x0 > x0 or tile_y0 > y0:
+        return None
+    tiles = -(-(x - tile_x0) // tile_x) * -(-(y - tile_y0) // tile_y)
+    return FrameSize(rows, columns, components, precision, x * y, None, tiles)

@@ -5,21 +5,44 @@ What the values mean is the business of `inference.pixels`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
-from pydicom.filereader import read_dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import RLELossless
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from inference import elements
-from inference.codestream import FrameSize, frame_size, is_complete
-from inference.parse import HEADER_MAX_BYTES, PIXEL_DATA, Film, parse, parsing
+from inference.codestream import FrameSize, with_whole_spectrum
+from inference.encapsulated import (
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_PROGRESSIVE,
+    check_codestream,
+    check_rle,
+    join_fragments,
+    syntax_of,
+)
+from inference.parse import HEADER_MAX_BYTES, PIXEL_DATA, Film, parse, parsing, read_pixel_data
 from inference.reading import RefusalCode, RefusedError
 
 # PS3.3 C.7.6.3.1.2, by samples per pixel.
@@ -27,7 +50,46 @@ _INTERPRETATIONS = {
     1: {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"},
     3: {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"},
 }
-_JPEG_BASELINE_PROCESS = 0xC0
+PLUGINS: dict[UID, str] = {
+    JPEGBaseline8Bit: "pylibjpeg",
+    JPEGExtended12Bit: "pylibjpeg",
+    JPEGLossless: "pylibjpeg",
+    JPEGLosslessSV1: "pylibjpeg",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pylibjpeg",
+    JPEG2000: "pylibjpeg",
+    HTJ2KLossless: "pylibjpeg",
+    HTJ2KLosslessRPCL: "pylibjpeg",
+    HTJ2K: "pylibjpeg",
+    RLELossless: "pylibjpeg",
+}
+"""pydicom's name for the library that decodes a transfer syntax.
+
+One for each, since where one library refuses damaged data another fills it in.
+"""
+_LONGEST_SIDE = 65_535
+"""Rows and Columns are unsigned 16 bit (PS3.3 C.7.6.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What a header says of its pixels, checked."""
+
+    rows: int
+    columns: int
+    samples: int
+    allocated: int
+    stored: int
+    interpretation: str
+
+    @property
+    def native_bytes(self) -> int:
+        """How many bytes the image takes uncompressed."""
+        cells = self.rows * self.columns * self.samples
+        if self.interpretation == "YBR_FULL_422":
+            cells = cells // 3 * 2  # PS3.3 C.7.6.3.1.2: half the chrominance
+        return cells * self.allocated // 8
 
 
 def read_header(path: Path) -> Dataset:
@@ -51,25 +113,32 @@ def decode(path: Path, *, max_pixels: int) -> tuple[Dataset, NDArray[Any]]:
     with parsing(), path.open("rb") as file:
         # Six bytes a pixel is the most that is read (16 bit RGB).
         film = parse(file, inflated_max_bytes=HEADER_MAX_BYTES + 6 * max_pixels)
-        _check_declared(film.header, max_pixels)
-        image = _read_pixel_data(film)
+        declared = _check_declared(film.header, max_pixels)
+        image = _with_pixel_data(film, declared)
         if film.syntax.is_encapsulated:
-            return film.header, _decode_encapsulated(film, image, max_pixels)
-        return film.header, _decode_native(film, image)
+            return film.header, _decode_encapsulated(film, image, declared, max_pixels)
+        return film.header, _decode_native(film, image, declared)
 
 
-def _check_declared(header: Dataset, max_pixels: int) -> None:
+def _check_declared(header: Dataset, max_pixels: int) -> _Declared:
     """Check what the header declares of its pixels (PS3.3 C.7.6.3) before they are read."""
     rows, columns = elements.integer(header, "Rows"), elements.integer(header, "Columns")
     if not rows or not columns:
         raise RefusedError(RefusalCode.UNDECODABLE, "The header lacks Rows or Columns.")
+    if not (1 <= rows <= _LONGEST_SIDE and 1 <= columns <= _LONGEST_SIDE):
+        raise RefusedError(
+            RefusalCode.UNDECODABLE, "The header's Rows or Columns cannot be those of an image."
+        )
     if rows * columns > max_pixels:
         raise RefusedError(
             RefusalCode.TOO_LARGE,
             f"The image has {rows} x {columns} pixels, more than the {max_pixels} allowed.",
         )
-    if (elements.integer(header, "NumberOfFrames") or 1) != 1:
+    frames = elements.integer(header, "NumberOfFrames") or 1
+    if frames > 1:
         raise RefusedError(RefusalCode.FRAMES, "The image has more than one frame.")
+    if frames < 1:
+        raise RefusedError(RefusalCode.UNDECODABLE, "The header's Number of Frames is negative.")
     samples = elements.integer(header, "SamplesPerPixel") or 1
     if samples not in (1, 3):
         raise RefusedError(
@@ -83,102 +152,88 @@ def _check_declared(header: Dataset, max_pixels: int) -> None:
         )
     allocated = elements.integer(header, "BitsAllocated")
     stored = elements.integer(header, "BitsStored")
-    if allocated not in (8, 16) or stored is None or not 1 <= stored <= allocated:
+    if allocated is None or stored is None:
+        raise RefusedError(
+            RefusalCode.UNDECODABLE, "The header does not say how many bits a pixel has."
+        )
+    if allocated not in (8, 16) or not 1 <= stored <= allocated:
         raise RefusedError(
             RefusalCode.UNSUPPORTED,
             f"Pixels of {stored} bits in cells of {allocated} bits are not supported.",
         )
+    return _Declared(rows, columns, samples, allocated, stored, interpretation)
 
 
-def _read_pixel_data(film: Film) -> Dataset:
-    """Read on from where the header ended; the pixel data in a data set with the header."""
-    pixels = read_dataset(
-        film.source,
-        is_implicit_VR=film.syntax.is_implicit_VR,
-        is_little_endian=film.syntax.is_little_endian,
-        stop_when=lambda tag, _vr, _length: tag != PIXEL_DATA,
-    )
-    if "PixelData" not in pixels:
-        raise RefusedError(RefusalCode.UNDECODABLE, "The pixel data is cut off.")
-    if not pixels.PixelData:
-        raise RefusedError(RefusalCode.NO_PIXELS, "The pixel data is empty.")
+def _with_pixel_data(film: Film, declared: _Declared) -> Dataset:
+    """The header with its pixel data, and without what would make pydicom stumble."""
     image = Dataset()
     image.update(film.header)
     image.file_meta = film.header.file_meta
     image.set_original_encoding(film.syntax.is_implicit_VR, film.syntax.is_little_endian)
-    image[PIXEL_DATA] = pixels[PIXEL_DATA]
-    image.NumberOfFrames = 1
-    if "SamplesPerPixel" not in image:
-        image.SamplesPerPixel = 1
+    image[PIXEL_DATA] = read_pixel_data(film)
+    image.Rows, image.Columns = declared.rows, declared.columns
+    image.SamplesPerPixel, image.NumberOfFrames = declared.samples, 1
+    image.BitsAllocated, image.BitsStored = declared.allocated, declared.stored
     if "PixelRepresentation" not in image:
         image.PixelRepresentation = 0
+    if declared.samples == 3 and "PlanarConfiguration" not in image:
+        image.PlanarConfiguration = 0
     return image
 
 
-def _decode_native(film: Film, image: Dataset) -> NDArray[Any]:
-    cells = image.Rows * image.Columns * image.SamplesPerPixel
-    if image.get("PhotometricInterpretation") == "YBR_FULL_422":
-        cells = cells // 3 * 2  # PS3.3 C.7.6.3.1.2: half the chrominance
-    if len(image.PixelData) < cells * image.BitsAllocated // 8:
+def _decode_native(film: Film, image: Dataset, declared: _Declared) -> NDArray[Any]:
+    found = len(image.PixelData)
+    if found < declared.native_bytes:
         raise RefusedError(
             RefusalCode.UNDECODABLE, "The pixel data is cut off: it holds less than the image."
         )
-    return _values(film, image)
-
-
-def _decode_encapsulated(film: Film, image: Dataset, max_pixels: int) -> NDArray[Any]:
-    try:
-        codestream = get_frame(image.PixelData, 0, number_of_frames=1)
-    except (ValueError, EOFError) as error:
+    if found >= 2 * declared.native_bytes:
         raise RefusedError(
-            RefusalCode.UNDECODABLE, "The compressed pixel data is cut off or damaged."
-        ) from error
+            RefusalCode.FRAMES,
+            "The pixel data holds more than the one frame that its header tells of.",
+        )
+    return _values(image, film.syntax, declared)
+
+
+def _decode_encapsulated(
+    film: Film, image: Dataset, declared: _Declared, max_pixels: int
+) -> NDArray[Any]:
+    codestream = join_fragments(image.PixelData)
     if film.syntax == RLELossless:  # has no size of its own: its decoder fills the declared one
-        return _values(film, image)
-    size = frame_size(codestream)
-    _check_codestream(size, image, max_pixels)
-    if not is_complete(codestream):
-        raise RefusedError(
-            RefusalCode.UNDECODABLE, "The compressed pixel data is cut off: its end is missing."
-        )
-    if size is not None and _is_baseline_grey(size) and not image.PixelRepresentation:
-        return _decode_baseline_grey(codestream)
-    return _values(film, image)
+        check_rle(codestream, declared.samples * declared.allocated // 8)
+        return _values(_with_frame(image, codestream, RLELossless), RLELossless, declared)
+    size = check_codestream(
+        codestream,
+        rows=declared.rows,
+        columns=declared.columns,
+        samples=declared.samples,
+        bits_allocated=declared.allocated,
+        max_pixels=max_pixels,
+    )
+    codestream = with_whole_spectrum(codestream)
+    if _is_grey_dct(size) and not image.PixelRepresentation:
+        return _decode_grey_dct(codestream)
+    syntax = syntax_of(size, film.syntax)
+    return _values(_with_frame(image, codestream, syntax), syntax, declared)
 
 
-def _check_codestream(size: FrameSize | None, image: Dataset, max_pixels: int) -> None:
-    if size is None:
-        raise RefusedError(
-            RefusalCode.UNDECODABLE, "The compressed pixel data is not what its syntax says."
-        )
-    if size.pixels > max_pixels:
-        raise RefusedError(
-            RefusalCode.TOO_LARGE,
-            f"The compressed image has {size.rows} x {size.columns} pixels, "
-            f"more than the {max_pixels} allowed.",
-        )
-    if (size.rows, size.columns) != (image.Rows, image.Columns):
-        raise RefusedError(
-            RefusalCode.UNDECODABLE,
-            f"The compressed image has {size.rows} x {size.columns} pixels, "
-            f"but the header says {image.Rows} x {image.Columns}.",
-        )
-    if size.components != image.SamplesPerPixel:
-        raise RefusedError(
-            RefusalCode.UNDECODABLE,
-            f"The compressed image has {size.components} samples per pixel, "
-            f"but the header says {image.SamplesPerPixel}.",
-        )
+def _with_frame(image: Dataset, frame: bytes, syntax: UID) -> Dataset:
+    """The image with its frame in one fragment, under the name of what it is encoded in."""
+    image.PixelData = encapsulate([frame])
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
+    return image
 
 
-def _is_baseline_grey(size: FrameSize) -> bool:
-    return size.jpeg_process == _JPEG_BASELINE_PROCESS and (size.components, size.precision) == (
-        1,
-        8,
+def _is_grey_dct(size: FrameSize) -> bool:
+    return (size.components, size.precision) == (1, 8) and size.jpeg_process in (
+        JPEG_BASELINE,
+        JPEG_EXTENDED,
+        JPEG_PROGRESSIVE,
     )
 
 
-def _decode_baseline_grey(codestream: bytes) -> NDArray[np.uint8]:
+def _decode_grey_dct(codestream: bytes) -> NDArray[np.uint8]:
     """Decode 8 bit grey JPEG by libjpeg-turbo: several times faster than the general way.
 
     `strict` refuses corrupt data, which OpenCV would decode as if the film were whole.
@@ -192,17 +247,19 @@ def _decode_baseline_grey(codestream: bytes) -> NDArray[np.uint8]:
     return np.asarray(values[..., 0], dtype=np.uint8)
 
 
-def _values(film: Film, image: Dataset) -> NDArray[Any]:
-    """Decode by pydicom and the plugins it finds for the transfer syntax."""
+def _values(image: Dataset, syntax: UID, declared: _Declared) -> NDArray[Any]:
+    """Decode by pydicom and the library that `PLUGINS` names for the transfer syntax."""
     high_bit = elements.integer(image, "HighBit")
-    stored, allocated = int(image.BitsStored), int(image.BitsAllocated)
+    stored, allocated = declared.stored, declared.allocated
     raised = high_bit is not None and stored <= high_bit < allocated
     options: dict[str, Any] = {"allow_excess_frames": False}
-    in_cells = not film.syntax.is_compressed or film.syntax == RLELossless
+    in_cells = not syntax.is_compressed or syntax == RLELossless
     if in_cells and raised:
         options["correct_unused_bits"] = False
     try:
-        values, _ = get_decoder(film.syntax).as_array(image, index=0, **options)
+        values, _ = get_decoder(syntax).as_array(
+            image, index=0, decoding_plugin=PLUGINS.get(syntax, ""), **options
+        )
     except (MemoryError, RecursionError):
         raise
     except Exception as error:

@@ -15,6 +15,8 @@ from pydicom.sequence import Sequence
 
 _PYDICOM_LOG = logging.getLogger("pydicom")
 _NEVER = logging.CRITICAL + 1
+_LONGEST_VALUE = 65_534
+"""In bytes; more has no value that is asked for here, and converting it could take minutes."""
 
 
 def text(header: Dataset, keyword: str) -> str:
@@ -77,6 +79,8 @@ def _value(header: Dataset, keyword: str) -> object:
         if element is None:
             return None
         if not isinstance(element, DataElement):
+            if element.VR != "SQ" and len(element.value or b"") > _LONGEST_VALUE:
+                return None
             with quiet():
                 element = header[keyword]
         value: object = element.value

@@ -131,7 +131,7 @@ def _check_object(header: Dataset) -> Refusal | None:
             RefusalCode.UNSUPPORTED,
             "The object is not a radiograph (CR, DX or secondary capture).",
         )
-    if (elements.integer(header, "NumberOfFrames") or 1) != 1:
+    if (elements.integer(header, "NumberOfFrames") or 1) > 1:
         return Refusal(RefusalCode.FRAMES, "The image has more than one frame.")
     samples = elements.integer(header, "SamplesPerPixel") or 1
     if samples not in (1, 3) or (samples == 3 and sop_class in _RADIOGRAPHS):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
@@ -32,10 +33,13 @@ HEADER_MAX_BYTES = 64 * 1024 * 1024
 """Largest header (all that stands before the pixel data) that is read."""
 HEADER_MAX_ELEMENTS = 20_000
 """Most top-level elements of a header that are read."""
+HEADER_MAX_ITEMS = 20_000
+"""Most sequence items of a header that are read: each takes tens of microseconds."""
 PIXEL_DATA = 0x7FE00010
 
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
 
 
 class Film(NamedTuple):
@@ -87,6 +91,56 @@ def parse(file: BinaryIO, *, inflated_max_bytes: int) -> Film:
     header.set_original_encoding(syntax.is_implicit_VR, syntax.is_little_endian)
     _check_object(header, guard)
     return Film(header, source, syntax)
+
+
+def read_pixel_data(film: Film) -> DataElement:
+    """Read on from where the header ended: the pixel data element.
+
+    Raises:
+        RefusedError: it is empty, cut off, or not encoded as the transfer syntax says.
+    """
+    pixels = read_dataset(
+        film.source,
+        is_implicit_VR=film.syntax.is_implicit_VR,
+        is_little_endian=film.syntax.is_little_endian,
+        stop_when=_PixelGuard(film),
+    )
+    if PIXEL_DATA not in pixels:
+        raise RefusedError(RefusalCode.UNDECODABLE, "The pixel data is cut off.")
+    element = pixels[PIXEL_DATA]
+    if not element.value:
+        raise RefusedError(RefusalCode.NO_PIXELS, "The pixel data is empty.")
+    return element
+
+
+class _PixelGuard:
+    """pydicom's stop condition for pixel data: one element, as long as it says."""
+
+    def __init__(self, film: Film) -> None:
+        self._film = film
+        self._end = _end_of(film.source)
+        self._seen = False
+
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        if tag != PIXEL_DATA or self._seen:
+            return True
+        self._seen = length > 0  # 0 where pydicom only looks ahead
+        if length == _UNDEFINED_LENGTH:
+            if not self._film.syntax.is_encapsulated:
+                raise RefusedError(
+                    RefusalCode.UNDECODABLE,
+                    "The pixel data is compressed, although its transfer syntax is not.",
+                )
+        elif self._film.source.tell() + length > self._end:
+            raise RefusedError(RefusalCode.UNDECODABLE, "The pixel data is cut off.")
+        return False
+
+
+def _end_of(source: BinaryIO) -> int:
+    here = source.tell()
+    end = source.seek(0, os.SEEK_END)
+    source.seek(here)
+    return end
 
 
 def _read_meta(file: BinaryIO) -> FileMetaDataset:
@@ -141,7 +195,12 @@ def _inflate(file: BinaryIO, max_bytes: int) -> bytes:
 
     What is missing of a stream that was cut off is missed by whoever reads on.
     """
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), max_bytes)
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), max_bytes)
+    except zlib.error:
+        raise RefusedError(
+            RefusalCode.UNDECODABLE, "The data set is damaged or not deflated, as its syntax says."
+        ) from None
 
 
 class _Guard:
@@ -152,9 +211,9 @@ class _Guard:
         """The tag of the pixel data, once seen."""
         self._source = source
         self._start = source.tell()
-        self._end = source.seek(0, os.SEEK_END)
-        source.seek(self._start)
+        self._end = _end_of(source)
         self._elements = 0
+        self._counted = False
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         if tag == PIXEL_DATA or tag in _FLOAT_PIXEL_DATA:
@@ -168,8 +227,23 @@ class _Guard:
         ):
             raise RefusedError(RefusalCode.UNDECODABLE, "The header is too large to be read.")
         if here > self._end:
-            raise RefusedError(RefusalCode.UNDECODABLE, "The file is cut off inside its header.")
+            raise RefusedError(
+                RefusalCode.UNDECODABLE,
+                "The file is cut off inside its header, or encoded in another transfer syntax than"
+                " it says.",
+            )
+        if length == _UNDEFINED_LENGTH and not self._counted:
+            self._counted = True
+            self._count_items()
         return False
+
+    def _count_items(self) -> None:
+        """Bound the items of sequences whose length is not told: they are all parsed at once."""
+        here = self._source.tell()
+        rest = self._source.read(HEADER_MAX_BYTES)
+        self._source.seek(here)
+        if max(map(rest.count, _ITEM_TAGS)) > HEADER_MAX_ITEMS:
+            raise RefusedError(RefusalCode.UNDECODABLE, "The header is too large to be read.")
 
 
 def _check_object(header: Dataset, guard: _Guard) -> None:
@@ -177,6 +251,8 @@ def _check_object(header: Dataset, guard: _Guard) -> None:
         raise RefusedError(
             RefusalCode.UNSUPPORTED, "The file is a DICOMDIR, a directory and not an image."
         )
+    if not header and guard.found is None:
+        raise RefusedError(RefusalCode.UNDECODABLE, "The file ends before its data set begins.")
     if not elements.text(header, "SOPClassUID"):
         raise RefusedError(RefusalCode.UNSUPPORTED, "The header names no SOP class.")
     if guard.found is None:

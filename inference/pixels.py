@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
 from inference import elements
+from inference.reading import RefusalCode, RefusedError
 from inference.shutter import open_area
 from inference.voi import modality_values, voi_values
 
@@ -177,8 +178,13 @@ def pixel_aspect(header: Dataset) -> float:
 
 
 def _palette_to_grey(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
-    """Colour by palette (PS3.3 C.7.9), then luminance."""
-    colour = apply_color_lut(stored, header)
+    """Colour by palette (PS3.3 C.7.9), then luminance. Raises RefusedError where it is damaged."""
+    try:
+        colour = apply_color_lut(stored, header)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        raise RefusedError(
+            RefusalCode.UNDECODABLE, "The palette of the image's colours is missing or damaged."
+        ) from None
     if colour.dtype != np.uint8:
         colour = (colour >> 8).astype(np.uint8)
     return np.asarray(
