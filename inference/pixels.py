@@ -211,7 +211,7 @@ def _monochrome(header: Dataset, stored: NDArray[Any], *, spread: bool) -> NDArr
             whole = spread and used.size > 0
             window = (used.min(), used.max()) if whole else _automatic_window(modality, counts)
             shares = _between(modality, *map(float, window))
-    if _is_inverted(header):
+    if is_inverted(header):
         shares = 1 - shares
     if spread:
         shares = _spread(shares[np.where(padding, 0, _counts(patterns)) > 0], shares)
@@ -243,7 +243,7 @@ def _as_stored(value: int, stored: NDArray[Any]) -> int:
     return value + span if value < bounds.min else value
 
 
-def _is_inverted(header: Dataset) -> bool:
+def is_inverted(header: Dataset) -> bool:
     """Whether low values are bright.
 
     Presentation LUT Shape decides where it stands (PS3.3 C.11.6), else Photometric Interpretation

@@ -17,7 +17,7 @@ from inference import elements
 def modality_values(header: Dataset, stored: NDArray[Any]) -> NDArray[np.float64]:
     """Bring stored values to the modality's own: its LUT, else slope and intercept (C.11.1.1)."""
     for item in elements.items(header, "ModalityLUTSequence"):
-        lut = _lut(item, header, signed=elements.integer(header, "PixelRepresentation") == 1)
+        lut = read_lut(item, header, signed=elements.integer(header, "PixelRepresentation") == 1)
         if lut is not None:
             return lut.apply(stored)
     slope = elements.number(header, "RescaleSlope")
@@ -32,7 +32,7 @@ def voi_values(header: Dataset, modality: NDArray[np.float64]) -> NDArray[np.flo
     LINEAR_EXACT (C.11.2.1.3.2) or SIGMOID (C.11.2.1.3.1).
     """
     for item in elements.items(header, "VOILUTSequence"):
-        lut = _lut(item, header, signed=bool(modality.min() < 0))
+        lut = read_lut(item, header, signed=bool(modality.min() < 0))
         if lut is not None:
             return lut.apply(modality) / lut.top
     center, width = elements.number(header, "WindowCenter"), elements.number(header, "WindowWidth")
@@ -52,21 +52,29 @@ def voi_values(header: Dataset, modality: NDArray[np.float64]) -> NDArray[np.flo
     return np.clip((modality - center) / (width - 1) + 0.5, 0, 1)
 
 
-class _Lut:
-    """A LUT as its descriptor says (C.11.1.1, C.11.2.1.1): values outside take the end entries."""
+class Lut:
+    """A LUT as its descriptor says (C.11.1.1, C.11.2.1.1): values outside take the end entries.
+
+    `first` is the value that the first entry of `data` is for; the entries have `bits` bits.
+    """
 
     def __init__(self, first: int, data: NDArray[np.uint16], bits: int) -> None:
         self.first = first
         self.data = data
+        self.bits = bits
         self.top = float(max((1 << bits) - 1, int(data.max())))
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Look values up."""
         places = np.clip(np.rint(values) - self.first, 0, len(self.data) - 1).astype(np.int64)
         return np.asarray(self.data[places], dtype=np.float64)
 
 
-def _lut(item: Dataset, header: Dataset, *, signed: bool) -> _Lut | None:
-    """Read the LUT of a sequence item; None where it is not usable."""
+def read_lut(item: Dataset, header: Dataset, *, signed: bool) -> Lut | None:
+    """Read the LUT of a sequence item; None where it is not usable.
+
+    `signed` tells whether the values that are looked up may be negative.
+    """
     descriptor = elements.numbers(item, "LUTDescriptor")
     if len(descriptor) != 3:
         return None
@@ -79,7 +87,7 @@ def _lut(item: Dataset, header: Dataset, *, signed: bool) -> _Lut | None:
     data = _lut_data(item, header, entries)
     if data is None or not 8 <= bits <= 16:
         return None
-    return _Lut(first, data[:entries], bits)
+    return Lut(first, data[:entries], bits)
 
 
 def _lut_data(item: Dataset, header: Dataset, entries: int) -> NDArray[np.uint16] | None:

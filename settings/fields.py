@@ -36,7 +36,7 @@ AETitle = Annotated[str, AfterValidator(_ae_title)]
 DatabaseURL = Annotated[SecretStr, AfterValidator(_database_url)]
 Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-ObjectKind = Literal["sr", "sc"]
+ObjectKind = Literal["sr", "sc", "gsps"]
 
 
 def drop_unset(model: type[BaseModel], values: object) -> object:

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -25,6 +26,9 @@ PACKAGES = {
     "dsr2html": "dcmtk",
     "dcmj2pnm": "dcmtk",
     "dcmdump": "dcmtk",
+    "dcmpschk": "dcmtk",
+    "dcmp2pgm": "dcmtk",
+    "dcmdjpeg": "dcmtk",
 }
 
 
@@ -51,7 +55,7 @@ ALLOWED = (
     ),
     Allowed(
         "dciodvfy",
-        r"^(Comprehensive3DSR|ComprehensiveSR|SCImage)$",
+        r"^(Comprehensive3DSR|ComprehensiveSR|SCImage|GrayscaleSoftcopyPresentationState)$",
         "Not a complaint: the kind of object that dciodvfy found.",
     ),
     Allowed(
@@ -88,6 +92,11 @@ ALLOWED = (
         "A difference of values would be an error of its own.",
     ),
     Allowed(
+        "dcmpschk",
+        r"^W: (Testing: .*|Test passed\.)$",
+        "Not a complaint: what dcmpschk is doing, and that nothing is wrong.",
+    ),
+    Allowed(
         "dsrdump",
         r"^W: (The VR checker does not support this|Reading unknown/unsupported) ?"
         r"Specific ?Character ?Set",
@@ -117,6 +126,28 @@ def dsrdump(path: Path) -> list[str]:
     if run.returncode != 0:
         lines.append(f"dsrdump exits {run.returncode} for {path.name}")
     return [f"dsrdump: {line}" for line in lines]
+
+
+def dcmpschk(path: Path) -> list[str]:
+    """Check a presentation state with DCMTK: its exit code and every line it says."""
+    run = _run("dcmpschk", str(path))
+    problems = _problems("dcmpschk", run)
+    if run.returncode != 0 or "Test passed" not in run.stdout + run.stderr:
+        problems.append(f"dcmpschk does not pass {path.name}")
+    return problems
+
+
+def rendered(film: Path, presentation: Path | None = None) -> NDArray[np.uint8]:
+    """Return a grayscale film as DCMTK shows it, as a presentation state says or as it is."""
+    with TemporaryDirectory() as folder:
+        bitmap, plain = Path(folder) / "film.pgm", Path(folder) / "film.dcm"
+        asked = () if presentation is None else ("--pstate", str(presentation))
+        _run_bytes("dcmdjpeg", str(film), str(plain))  # also copies what is not compressed
+        _run_bytes("dcmp2pgm", *asked, str(plain), str(bitmap))
+        pgm = bitmap.read_bytes()
+    head = re.match(rb"P5\s+(?:#[^\n]*\n)*(\d+)\s+(\d+)\s+255\s", pgm)
+    assert head is not None, f"dcmp2pgm makes no picture of {film.name}"
+    return np.frombuffer(pgm[head.end() :], np.uint8).reshape(int(head[2]), int(head[1]))
 
 
 def sr_text(path: Path) -> str:
@@ -153,12 +184,14 @@ def judge(results: Sequence[Path], films: Sequence[Path]) -> list[str]:
         problems += dciodvfy(path)
         if is_report(path):
             problems += dsrdump(path)
+        if _modality(path) == "PR":
+            problems += dcmpschk(path)
     return problems
 
 
 def is_report(path: Path) -> bool:
     """Whether dcmdump finds a structured report in the file."""
-    return "[SR]" in _run("dcmdump", "+P", "0008,0060", str(path)).stdout
+    return _modality(path) == "SR"
 
 
 def require(tool: str) -> str:
@@ -167,6 +200,11 @@ def require(tool: str) -> str:
     if found is None:
         pytest.skip(f"{tool} is not installed (Debian package {PACKAGES[tool]})")
     return found
+
+
+def _modality(path: Path) -> str:
+    found = re.search(r"\[(.*?)\s*\]", _run("dcmdump", "+P", "0008,0060", str(path)).stdout)
+    return found[1] if found else ""
 
 
 def _problems(judge: str, run: subprocess.CompletedProcess[str]) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
 from pydicom.config import disable_value_validation
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from inference.decode import read_header as read_shown
 from inference.prepare import display_again
 from inference.reading import RefusedError
 from inference.report import explicit, words
@@ -14,9 +15,19 @@ from inference.report.check import check_content, check_overlay, check_report
 from inference.report.content import report_content
 from inference.report.document import build_document
 from inference.report.equipment import encode
+from inference.report.grayscale import is_grayscale
 from inference.report.header import ReportError
-from inference.report.job import ImageResult, Predecessor, ResultObject, StudyJob, StudyResult
+from inference.report.job import (
+    ImageResult,
+    Kind,
+    Predecessor,
+    ResultObject,
+    StudyJob,
+    StudyResult,
+)
 from inference.report.overlay import draw
+from inference.report.presentation import build_presentation
+from inference.report.regions import Region, regions
 from inference.report.sc import build_sc
 from inference.report.sr import build_sr
 from inference.report.study import Film, Study, arrange
@@ -34,9 +45,10 @@ __all__ = [
 
 
 def build_study(job: StudyJob) -> StudyResult:
-    """Make a study's SR, one overlay per film read and, if the job asks for it, the document.
+    """Make a study's SR, an overlay per film read, and what else the job asks for.
 
-    The same job and files give the same bytes.
+    That may be a presentation state per film with boxes, and the neutral result document. The same
+    job and files give the same bytes.
 
     Raises:
         ReportError: no valid result can be made of these films.
@@ -53,13 +65,16 @@ def build_study(job: StudyJob) -> StudyResult:
         overlays = tuple(
             _overlay(film, number, job, namer) for number, film in enumerate(study.films, start=1)
         )
+        presentations = _presentations(study, job, namer) if job.presentations else ()
+        dicom = (sr, *overlays, *presentations)
         return StudyResult(
             finding=study.finding,
             probability=study.probability,
             sentence=words.sentence(study, job.device),
             sr=sr,
             overlays=overlays,
-            document=build_document(study, job, namer, (sr, *overlays)) if job.document else None,
+            presentations=presentations,
+            document=build_document(study, job, namer, dicom) if job.document else None,
         )
 
 
@@ -85,8 +100,31 @@ def _overlay(film: Film, number: int, job: StudyJob, namer: Namer) -> ResultObje
     return overlay
 
 
+def _presentations(study: Study, job: StudyJob, namer: Namer) -> tuple[ResultObject, ...]:
+    every = tuple(regions(study, namer))
+    made = [
+        _presentation(film, [each for each in every if each.film is film], number, job, namer)
+        for number, film in enumerate(study.films, start=1)
+        if film.reading.boxes
+    ]
+    return tuple(each for each in made if each is not None)
+
+
+def _presentation(
+    film: Film, marked: Sequence[Region], number: int, job: StudyJob, namer: Namer
+) -> ResultObject | None:
+    try:
+        shown = read_shown(film.path)
+    except RefusedError as error:
+        raise ReportError(f"a film that was read cannot be parsed again: {error}") from error
+    if not is_grayscale(shown):
+        return None
+    elements = build_presentation(film, shown, marked, number, job, namer)
+    return _object("gsps", elements, ExplicitVRLittleEndian, film.header.sop_instance_uid)
+
+
 def _object(
-    kind: Literal["sr", "sc"],
+    kind: Kind,
     elements: explicit.Elements,
     transfer_syntax_uid: str,
     source: str | None,

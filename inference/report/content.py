@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from pydicom.sr.coding import Code
 
-from inference.reading import Box, Device, Finding, Reading
+from inference.reading import Box, Device, Finding
 from inference.report import codes, words
 from inference.report.header import FilmHeader
+from inference.report.regions import Region, regions
 from inference.report.study import Film, Study
 from inference.report.tree import (
     CONTAINS,
@@ -46,7 +47,7 @@ def report_content(study: Study, device: Device, namer: Namer) -> tuple[Item, ..
             CONTAINS,
             codes.IMAGING_MEASUREMENTS,
             Container(),
-            tuple(_groups(study, device, namer)),
+            tuple(_group(region, device) for region in regions(study, namer)),
         ),
         Item(
             CONTAINS,
@@ -111,26 +112,17 @@ def _descriptors(header: FilmHeader) -> Iterator[Item]:
             yield Item(HAS_ACQ_CONTEXT, name, Number(spacing, codes.MILLIMETER))
 
 
-def _groups(study: Study, device: Device, namer: Namer) -> Iterator[Item]:
-    """TID 1410, one per box, numbered through the study."""
-    count = 0
-    for film in study.films:
-        for number, box in enumerate(film.reading.boxes, start=1):
-            count += 1
-            tracking = namer.tracking(film.header.sop_instance_uid, number)
-            yield _group(film, box, device, f"Opacity {count}", tracking)
-
-
-def _group(film: Film, box: Box, device: Device, label: str, tracking: str) -> Item:
+def _group(region: Region, device: Device) -> Item:
+    """TID 1410, one per box."""
+    film, box = region.film, region.box
     source = Image(film.header.sop_class_uid, film.header.sop_instance_uid)
-    corners = Polyline(closed_box(box, film.reading))
     return Item(
         CONTAINS,
         codes.MEASUREMENT_GROUP,
         Container("1410"),
         (
-            Item(HAS_OBS_CONTEXT, codes.TRACKING_IDENTIFIER, Text(label)),
-            Item(HAS_OBS_CONTEXT, codes.TRACKING_UID, UidRef(tracking)),
+            Item(HAS_OBS_CONTEXT, codes.TRACKING_IDENTIFIER, Text(region.label)),
+            Item(HAS_OBS_CONTEXT, codes.TRACKING_UID, UidRef(region.tracking_uid)),
             Item(CONTAINS, codes.FINDING, Coded(codes.ABNORMAL_OPACITY)),
             Item(HAS_CONCEPT_MOD, codes.FINDING_SITE, Coded(finding_site(film, box))),
             *_algorithm(device, film.reading.threshold),
@@ -139,7 +131,7 @@ def _group(film: Film, box: Box, device: Device, label: str, tracking: str) -> I
             Item(
                 CONTAINS,
                 codes.IMAGE_REGION,
-                corners,
+                Polyline(region.corners),
                 (Item(SELECTED_FROM, codes.SOURCE, source),),
             ),
         ),
@@ -156,17 +148,6 @@ def _algorithm(device: Device, threshold: float) -> tuple[Item, ...]:
         (codes.ALGORITHM_PARAMETERS, parameters),
     )
     return tuple(Item(HAS_CONCEPT_MOD, name, Text(ascii_text(text))) for name, text in texts)
-
-
-def closed_box(box: Box, reading: Reading) -> tuple[tuple[float, float], ...]:
-    """Return the five (column, row) points of `box`, clockwise, cut at the edges of the image."""
-    left, right = (_cut(x, reading.columns) for x in (box.x, box.x + box.width))
-    top, bottom = (_cut(y, reading.rows) for y in (box.y, box.y + box.height))
-    return (left, top), (right, top), (right, bottom), (left, bottom), (left, top)
-
-
-def _cut(value: float, end: int) -> float:
-    return min(max(round(float(value), 2), 0.0), float(end))
 
 
 def finding_site(film: Film, box: Box) -> Code:

@@ -33,8 +33,6 @@ def new_result(film: FilmHeader, device: Device, recorded_at: datetime) -> expli
             InstanceCreationTime=time,
             SeriesDate=date,
             SeriesTime=time,
-            ContentDate=date,
-            ContentTime=time,
             Manufacturer=ascii_text(device.manufacturer)[:64],
             ManufacturerModelName=ascii_text(device.name)[:64],
             DeviceSerialNumber=ascii_text(device.weights_digest)[:64],

@@ -24,7 +24,8 @@ Added = dict[int, tuple[str, bytes]]
 Value = str | int | Sequence[str]
 
 PIXEL_DATA = 0x7FE00010
-_LONG = frozenset({"OB", "SQ", "UN", "UT", "UC"})
+_LONG = frozenset({"OB", "OW", "SQ", "UN", "UT", "UC"})
+_NUMBERS = {"SL": "l", "US": "H", "FL": "f"}
 _UNDEFINED = 0xFFFFFFFF
 _DELIMITER = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 
@@ -45,6 +46,20 @@ def attributes(**values: Value) -> Added:
         tag, vr = _entry(keyword)
         encoded[tag] = vr, _encoded(vr, value)
     return encoded
+
+
+def numbers(**values: Sequence[float]) -> Added:
+    """Encode attributes whose values are binary numbers (SL, US and FL), by their keywords."""
+    encoded = {}
+    for keyword, value in values.items():
+        tag, vr = _entry(keyword)
+        encoded[tag] = vr, struct.pack(f"<{len(value)}{_NUMBERS[vr]}", *value)
+    return encoded
+
+
+def sequences(**values: Iterable[bytes]) -> Added:
+    """Put encoded items into sequences, by their keywords."""
+    return {_entry(keyword)[0]: sequence(items) for keyword, items in values.items()}
 
 
 def frame(encoded: bytes) -> Added:

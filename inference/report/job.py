@@ -9,6 +9,9 @@ from typing import Literal
 
 from inference.reading import Device, Finding, Reading, Refusal
 
+Kind = Literal["sr", "sc", "gsps", "json"]
+"""Structured Report, Secondary Capture, Grayscale Softcopy Presentation State, and the document."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageResult:
@@ -41,7 +44,7 @@ class StudyJob:
     `recorded_at` is aware and stands in every date and time of the results; `revision` counts from
     1; `sc_max_side` is the longest side of an overlay in pixels (0: the film's own size) and
     `jpeg_quality` its JPEG quality; films with more than `max_pixels` pixels are not decoded.
-    `document` asks for the neutral result document too.
+    `presentations` asks for presentation states too, `document` for the neutral result document.
     """
 
     images: tuple[ImageResult, ...]
@@ -52,6 +55,7 @@ class StudyJob:
     sc_max_side: int
     jpeg_quality: int
     max_pixels: int
+    presentations: bool = False
     document: bool = False
 
     def __post_init__(self) -> None:
@@ -66,11 +70,12 @@ class StudyJob:
 class ResultObject:
     """One object to send: a complete DICOM file, or the result document.
 
-    `source_sop_instance_uid` is an overlay's film. The document has no SOP class, series or
-    transfer syntax, so these are empty; its `sop_instance_uid` is made as the others' are.
+    `source_sop_instance_uid` is the film of an overlay or a presentation. The document has no SOP
+    class, series or transfer syntax, so these are empty; its `sop_instance_uid` is made as the
+    others' are.
     """
 
-    kind: Literal["sr", "sc", "json"]
+    kind: Kind
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
@@ -91,10 +96,11 @@ class StudyResult:
     sentence: str
     sr: ResultObject
     overlays: tuple[ResultObject, ...]
+    presentations: tuple[ResultObject, ...] = ()
     document: ResultObject | None = None
 
     @property
     def objects(self) -> tuple[ResultObject, ...]:
         """Everything that the report consists of, the SR first."""
         document = () if self.document is None else (self.document,)
-        return (self.sr, *self.overlays, *document)
+        return (self.sr, *self.overlays, *self.presentations, *document)

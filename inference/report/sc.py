@@ -21,7 +21,11 @@ def build_sc(
 ) -> explicit.Elements:
     """Return `picture` (rows, columns, BGR) as instance `number` of the overlays."""
     image = new_result(film, job.device, job.recorded_at)
+    date = explicit.text(image, "InstanceCreationDate")
+    time = explicit.text(image, "InstanceCreationTime")
     image |= explicit.attributes(
+        ContentDate=date,
+        ContentTime=time,
         SOPClassUID=SecondaryCaptureImageStorage,
         SOPInstanceUID=namer.instance("sc", film.sop_instance_uid),
         SeriesInstanceUID=namer.series("sc"),
@@ -35,8 +39,8 @@ def build_sc(
         ImageType=["DERIVED", "SECONDARY", "OTHER"],
         BurnedInAnnotation="YES",
         DerivationDescription="Film as displayed, with the reading of an algorithm burned in",
-        DateOfSecondaryCapture=explicit.text(image, "ContentDate"),
-        TimeOfSecondaryCapture=explicit.text(image, "ContentTime"),
+        DateOfSecondaryCapture=date,
+        TimeOfSecondaryCapture=time,
     )
     return image | _source(film) | _pixels(picture, encode_jpeg(picture, job.jpeg_quality), film)
 

@@ -27,6 +27,8 @@ def build_sr(
         SeriesInstanceUID=namer.series("sr"),
         SeriesNumber=SERIES_NUMBER,
         InstanceNumber=job.revision,
+        ContentDate=explicit.text(document, "InstanceCreationDate"),
+        ContentTime=explicit.text(document, "InstanceCreationTime"),
         Modality="SR",
         SeriesDescription=words.series_description("report", job.device),
         ReferencedPerformedProcedureStepSequence=[],

@@ -94,6 +94,7 @@ def study_job(source: Material, store: FileStore, device: Device, settings: Sett
         sc_max_side=settings.report.sc_max_side,
         jpeg_quality=settings.report.sc_jpeg_quality,
         max_pixels=settings.worker.max_pixels,
+        presentations=any("gsps" in kinds for kinds in profiles.values()),
         document=any("json" in kinds for kinds in profiles.values()),
     )
 

@@ -10,6 +10,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
     SecondaryCaptureImageStorage,
@@ -31,6 +32,7 @@ CONTEXTS: tuple[tuple[str, str], ...] = tuple(
         (Comprehensive3DSRStorage, _UNCOMPRESSED),
         (ComprehensiveSRStorage, _UNCOMPRESSED),
         (SecondaryCaptureImageStorage, (JPEGBaseline8Bit, *_UNCOMPRESSED)),
+        (GrayscaleSoftcopyPresentationStateStorage, _UNCOMPRESSED),
     )
     for syntax in syntaxes
 )

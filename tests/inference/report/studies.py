@@ -154,7 +154,7 @@ def refused(path: Path, refusal: Refusal = LATERAL) -> ImageResult:
 
 def keep(folder: Path, result: StudyResult) -> list[Path]:
     """Write the objects of `result` to `folder`, the report first."""
-    return [_keep(folder, item) for item in (result.sr, *result.overlays)]
+    return [_keep(folder, item) for item in result.objects]
 
 
 def _keep(folder: Path, item: ResultObject) -> Path:

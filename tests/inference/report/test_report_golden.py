@@ -31,7 +31,7 @@ PINNED: dict[int, dict[str, str]] = {
 def test_bytes_change_only_with_the_schema_version(tmp_path: Path) -> None:
     path = film(tmp_path / "film.dcm")
     lateral = film(tmp_path / "lateral.dcm", SOPInstanceUID=f"{STUDY}.1.2", InstanceNumber=2)
-    positive = build_study(job(read(path), refused(lateral)))
+    positive = build_study(job(read(path), refused(lateral), presentations=True))
     negative = build_study(job(read(path, ABNORMAL)))
     failed = build_study(job(refused(path)))
     found = {
@@ -39,6 +39,7 @@ def test_bytes_change_only_with_the_schema_version(tmp_path: Path) -> None:
         "negative": negative.sr.data,
         "failed": failed.sr.data,
         "twin": as_comprehensive_sr(positive.sr.data)[0],
+        "presentation": positive.presentations[0].data,
         "overlay": _without_pixels(positive.overlays[0].data),
     }
     digests = {name: hashlib.sha256(data).hexdigest()[:16] for name, data in found.items()}

@@ -23,7 +23,7 @@ def test_orthanc_files_results_with_the_film_and_keeps_every_value(
         SpecificCharacterSet=None,  # undeclared, as many modalities leave it
         PatientName=NAME.encode("latin-1"),
     )
-    result = build_study(job(read(path)))
+    result = build_study(job(read(path), presentations=True))
     twin = tmp_path / "twin.dcm"
     twin.write_bytes(as_comprehensive_sr(result.sr.data)[0])
     sent = [path, *keep(tmp_path / "results", result), twin]
@@ -32,7 +32,7 @@ def test_orthanc_files_results_with_the_film_and_keeps_every_value(
     assert len(orthanc.studies()) == 1
     instances = orthanc.instances()
     assert len(instances) == len(sent)
-    assert len(orthanc.get("/series")) == 3
+    assert len(orthanc.get("/series")) == 4
     tags = [orthanc.tags(instance) for instance in instances]
     assert {tag["PatientName"] for tag in tags} == {NAME}
     assert {tag["PatientID"] for tag in tags} == {"P-7"}

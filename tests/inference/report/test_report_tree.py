@@ -96,8 +96,8 @@ def test_the_overlay_has_what_highdicom_gives_a_secondary_capture(
 
 @pytest.mark.parametrize("reading", [OPACITY, ABNORMAL, NORMAL])
 def test_pydicom_writes_the_same_bytes_as_we_do(tmp_path: Path, reading: Any) -> None:
-    result = build_study(job(read(film(tmp_path / "film.dcm"), reading)))
-    for item in (result.sr, *result.overlays):
+    result = build_study(job(read(film(tmp_path / "film.dcm"), reading), presentations=True))
+    for item in result.objects:
         dataset = dcmread(BytesIO(item.data))
         _look_at_everything(dataset)
         again = BytesIO()
