@@ -61,11 +61,13 @@ def _modality(header: Dataset) -> explicit.Added:
             RescaleType=_type(header, "RescaleType"),
         )
     signed = elements.integer(header, "PixelRepresentation") == 1
-    for item in elements.items(header, "ModalityLUTSequence"):
-        lut = read_lut(item, header, signed=signed)
+    for found in elements.items(header, "ModalityLUTSequence"):
+        lut = read_lut(found, header, signed=signed)
         if lut is not None:
-            kind = explicit.attributes(ModalityLUTType=_type(item, "ModalityLUTType"))
-            return explicit.sequences(ModalityLUTSequence=[explicit.item(kind | _encoded(lut, lut.data))])
+            kind = explicit.attributes(ModalityLUTType=_type(found, "ModalityLUTType"))
+            return explicit.sequences(
+                ModalityLUTSequence=[explicit.item(kind | _encoded(lut, lut.data))]
+            )
     return {}
 
 
