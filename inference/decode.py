@@ -19,6 +19,7 @@ from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
+    DeflatedExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -111,9 +112,12 @@ def decode(path: Path, *, max_pixels: int) -> tuple[Dataset, NDArray[Any]]:
     `max_pixels` and against each other before anything is decoded. Raises RefusedError.
     """
     with parsing(), path.open("rb") as file:
-        # Six bytes a pixel is the most that is read (16 bit RGB).
-        film = parse(file, inflated_max_bytes=HEADER_MAX_BYTES + 6 * max_pixels)
+        film = parse(file, inflated_max_bytes=HEADER_MAX_BYTES + 1)
         declared = _check_declared(film.header, max_pixels)
+        deflated = film.syntax == DeflatedExplicitVRLittleEndian
+        if deflated and declared.native_bytes > HEADER_MAX_BYTES // 2:  # not inflated to its end
+            file.seek(0)
+            film = parse(file, inflated_max_bytes=HEADER_MAX_BYTES + declared.native_bytes)
         image = _with_pixel_data(film, declared)
         if film.syntax.is_encapsulated:
             return film.header, _decode_encapsulated(film, image, declared, max_pixels)

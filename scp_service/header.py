@@ -38,7 +38,17 @@ _TAGS = (
     "StudyInstanceUID",
     "SeriesInstanceUID",
 )
+_ASKED_FOR = frozenset(int(Tag(keyword)) for keyword in _TAGS)
 _PIXELS = 0x7FE00008
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
+_MOST_ITEMS = 20_000
+"""Sequence items that a header may hold: each takes tens of microseconds to parse."""
+_LONGEST_VALUE = 65_534
+"""In bytes; the longest of the values asked for is some hundreds of bytes (PS3.5 6.2)."""
+_LONGEST_HEADER = 64 * 1024 * 1024
+"""How much of an inflated data set is kept to be parsed."""
+_INFLATED_PART = 16 * 1024 * 1024
 
 
 class UnreadableError(Exception):
@@ -71,16 +81,19 @@ def read_header(encoded: bytes, transfer_syntax: str, *, max_bytes: int) -> Data
     """
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         encoded = _inflate(encoded, max_bytes)
+    file = BytesIO(encoded)
     try:
         header = read_dataset(
-            BytesIO(encoded),
+            file,
             is_implicit_VR=transfer_syntax == ImplicitVRLittleEndian,
             is_little_endian=transfer_syntax != ExplicitVRBigEndian,
-            stop_when=lambda tag, _vr, _length: tag >= _PIXELS,
+            stop_when=_Guard(file),
             specific_tags=[Tag(keyword) for keyword in _TAGS],
         )
         for element in header:
             str(element.value)
+    except UnreadableError:
+        raise
     except Exception as error:
         # pydicom raises almost anything on broken input; none of it may reach a log with its text.
         raise UnreadableError(f"the data set cannot be parsed ({type(error).__name__})") from None
@@ -96,15 +109,48 @@ def text(header: Dataset, keyword: str, length: int = 400) -> str:
     return "" if value is None else str(value).replace("\x00", "").strip()[:length]
 
 
+class _Guard:
+    """pydicom's stop condition: stops at the pixels, and lets no peer keep the listener busy."""
+
+    def __init__(self, file: BytesIO) -> None:
+        self._file = file
+        self._counted = False
+
+    def __call__(self, tag: int, vr: str | None, length: int) -> bool:
+        if tag >= _PIXELS:
+            return True
+        if length == _UNDEFINED_LENGTH:
+            if not self._counted:
+                self._counted = True
+                self._count_items()
+        elif tag in _ASKED_FOR and length > _LONGEST_VALUE:
+            raise UnreadableError("an identifying value is far too long")
+        return False
+
+    def _count_items(self) -> None:
+        """Bound the items of sequences whose length is not told: all of them are parsed."""
+        start = self._file.tell()
+        with self._file.getbuffer() as view:
+            rest = bytes(view[start : start + _LONGEST_HEADER])
+        if max(map(rest.count, _ITEM_TAGS)) > _MOST_ITEMS:
+            raise UnreadableError("the data set holds too many sequence items")
+
+
 def _inflate(encoded: bytes, max_bytes: int) -> bytes:
+    """Inflate as much as a header may take; the rest is only measured."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    kept, size = bytearray(), 0
     try:
-        data = inflater.decompress(encoded, max_bytes + 1)
+        while encoded and not inflater.eof:
+            part = inflater.decompress(encoded, min(_INFLATED_PART, max_bytes + 1 - size))
+            encoded = inflater.unconsumed_tail
+            size += len(part)
+            if size > max_bytes:
+                raise TooLargeError("the deflated data set inflates to more than is allowed")
+            kept += part[: _LONGEST_HEADER - len(kept)]
     except zlib.error:
         raise UnreadableError("the deflated data set cannot be inflated") from None
-    if len(data) > max_bytes:
-        raise TooLargeError("the deflated data set inflates to more than is allowed")
-    return data
+    return bytes(kept)
 
 
 def file_head(

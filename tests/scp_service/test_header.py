@@ -125,6 +125,39 @@ def test_what_is_not_deflated_is_unreadable() -> None:
         read_header(encode(cr()), DeflatedExplicitVRLittleEndian, max_bytes=LIMIT)
 
 
+def test_of_a_large_deflated_data_set_only_the_header_is_kept() -> None:
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(encode(cr()) + b"\0" * 200_000_000) + packer.flush()
+    tracemalloc.start()
+    try:
+        assert read_header(packed, DeflatedExplicitVRLittleEndian, max_bytes=300_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 180_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_countless_sequence_items_are_not_parsed() -> None:
+    """A megabyte of empty items would take the listener seconds, a large data set hours."""
+    encoded = encode(cr())
+    at = encoded.index(struct.pack("<HH", 0x0010, 0x0010))
+    sequence = struct.pack("<HH2sxxI", 0x0008, 0x1140, b"SQ", 0xFFFFFFFF)
+    items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 100_000
+    end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    hostile = encoded[:at] + sequence + items + end + encoded[at:]
+    with pytest.raises(UnreadableError, match="too many sequence items"):
+        read_header(hostile, ExplicitVRLittleEndian, max_bytes=LIMIT)
+
+
+@pytest.mark.parametrize("tag", [(0x0010, 0x0010), (0x0020, 0x000D)])
+def test_an_identifying_value_of_megabytes_is_not_converted(tag: tuple[int, int]) -> None:
+    encoded = encode(cr())
+    at = encoded.index(struct.pack("<HH", *tag))
+    value = b"1.2\\" * 1_000_000
+    element = struct.pack("<HH2sxxI", *tag, b"UN", len(value)) + value
+    with pytest.raises(UnreadableError, match="far too long"):
+        read_header(encoded[:at] + element + encoded[at:], ExplicitVRLittleEndian, max_bytes=LIMIT)
+
+
 def nested(depth: int) -> bytes:
     """Encode a data set whose sequences of undefined length lie `depth` deep."""
     start = struct.pack("<HH2s2sI", 0x0008, 0x1115, b"SQ", b"\0\0", 0xFFFFFFFF)
@@ -142,7 +175,7 @@ def test_nested_sequences_are_passed_over(depth: int) -> None:
 
 @pytest.mark.parametrize("depth", [1_000, 50_000])
 def test_sequences_without_end_are_unreadable_and_no_crash(depth: int) -> None:
-    with pytest.raises(UnreadableError, match="RecursionError"):
+    with pytest.raises(UnreadableError, match=r"RecursionError|too many sequence items"):
         read_header(nested(depth), ExplicitVRLittleEndian, max_bytes=LIMIT)
 
 
