@@ -24,6 +24,8 @@ from inference.voi import modality_values, voi_values
 AUTOMATIC_WINDOW_PERCENTILES = (0.5, 99.5)
 """Share of a film's values, in percent, that the automatic window runs between."""
 
+_PIXELS_AT_ONCE = 1_000_000
+
 Contrast = Literal["as_shown", "percentiles"]
 
 
@@ -221,7 +223,16 @@ def _monochrome(header: Dataset, stored: NDArray[Any], *, spread: bool) -> NDArr
         return stored  # the common case: 8 bits, to be shown as they are
     if stored.dtype.itemsize == 1:
         return np.asarray(cv2.LUT(patterns, table), dtype=np.uint8)
-    return np.take(table, patterns)
+    return _looked_up(table, patterns)
+
+
+def _looked_up(table: NDArray[np.uint8], patterns: NDArray[Any]) -> NDArray[np.uint8]:
+    """Look 16 bit patterns up, some rows at a time: NumPy makes 8 bytes of each for it."""
+    grey = np.empty(patterns.shape, np.uint8)
+    step = max(1, _PIXELS_AT_ONCE // patterns.shape[1])
+    for first in range(0, patterns.shape[0], step):
+        grey[first : first + step] = table[patterns[first : first + step]]
+    return grey
 
 
 def _padding(header: Dataset, stored: NDArray[Any], values: NDArray[Any]) -> NDArray[np.bool_]:
