@@ -21,6 +21,7 @@ from db.models import BundleRole
 from db.session import Database, journal_mode
 from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.predict import Predictor
+from inference.urgency import unknown_point
 from inference.worker.registry import Registry
 from scp_service.destinations import PeerError, connector
 from scp_service.store_scu import Peer
@@ -187,6 +188,9 @@ def _bundle(settings: Settings) -> Iterator[Check]:
     except BundleError as error:
         yield Check("model", Verdict.BAD, f"{error}; `hilum bundle list` shows all")
         return
+    problem = unknown_point(bundle, settings.priority)
+    if problem is not None:
+        yield Check("priority", Verdict.BAD, problem)
     use = "; for evaluation only" if bundle.evaluation_only else ""
     yield Check(
         "model",

@@ -35,6 +35,7 @@ def rows(session: Session, wanted: history.Filter, limit: int) -> list[dict[str,
             "source": study.source_ae,
             "state": study.state.value,
             "revision": study.revision,
+            "priority": study.priority.value,
             "finding": study.finding,
             "probability": study.probability,
             "sentence": study.sentence,
@@ -62,7 +63,7 @@ def print_table(found: list[dict[str, Any]], console: Console) -> None:
             Text(row["patient_id"] or row["patient_name"] or "-"),
             Text(row["accession_number"] or "-"),
             Text(row["source"]),
-            row["state"],
+            row["state"] + (", urgent" if row["priority"] == "urgent" else ""),
             Text(row["finding"] or "-", style=_COLORS.get(row["finding"] or "", "")),
             "" if row["probability"] is None else f"{row['probability']:.0%}",
             "; ".join(f"{name}: {text}" for name, text in row["deliveries"].items()) or "-",
@@ -113,7 +114,8 @@ def print_study(session: Session, study: Study, console: Console) -> None:
             ("Study ", "bold"),
             (str(study.id), "bold"),
             f"  patient {study.patient_id or '-'}  accession {study.accession_number or '-'}"
-            f"  from {study.source_ae}  {study.state.value}, revision {study.revision}",
+            f"  from {study.source_ae}  {study.state.value}, revision {study.revision},"
+            f" {study.priority.value}",
         )
     )
     if study.sentence:

@@ -46,11 +46,12 @@ def plan(
     """Make a delivery and its task for every result that a destination's profile asks for.
 
     Each result comes with its study's id and the profiles of that study's destinations: which kinds
-    of object each of them gets.
+    of object each of them gets. What belongs to an urgent report goes first.
     """
     planned = [
         (
             study_id,
+            queue.Rank.of(result.report.priority),
             Delivery(
                 result_id=result.id,
                 destination=destination,
@@ -62,11 +63,11 @@ def plan(
         for destination, kinds in profiles.items()
         if result.kind in kinds
     ]
-    session.add_all(delivery for _, delivery in planned)
+    session.add_all(delivery for _, _, delivery in planned)
     session.flush()
-    lanes: dict[str, list[int]] = {}
-    for study_id, delivery in planned:
-        lanes.setdefault(delivery.destination, []).append(delivery.id)
+    lanes: dict[tuple[str, queue.Rank], list[int]] = {}
+    for study_id, rank, delivery in planned:
+        lanes.setdefault((delivery.destination, rank), []).append(delivery.id)
         record(
             session,
             Subject.DELIVERY,
@@ -75,8 +76,8 @@ def plan(
             study_id=study_id,
             at=now,
         )
-    for lane, ids in lanes.items():
-        queue.enqueue(session, TaskKind.DELIVER, ids, now=now, lane=lane)
+    for (lane, rank), ids in lanes.items():
+        queue.enqueue(session, TaskKind.DELIVER, ids, now=now, lane=lane, rank=rank)
 
 
 def parcels(session: Session, leases: Sequence[queue.Lease]) -> list[Parcel]:
@@ -173,7 +174,15 @@ def resend(session: Session, study_id: int, *, everything: bool, now: datetime) 
     done = (DeliveryState.SENT, DeliveryState.COMMITTED)
     again = [row for row in rows if everything or row.state not in done]
     for delivery in again:
-        queue.renew(session, TaskKind.DELIVER, [delivery.id], now=now, lane=delivery.destination)
+        rank = max(queue.Rank.AGAIN, queue.Rank.of(delivery.result.report.priority))
+        queue.renew(
+            session,
+            TaskKind.DELIVER,
+            [delivery.id],
+            now=now,
+            lane=delivery.destination,
+            rank=rank,
+        )
         delivery.state = DeliveryState.PENDING
         delivery.reason = None
         record(

@@ -135,8 +135,13 @@ def record_films(session: Session, films: Sequence[Film], now: datetime) -> list
         )
         if instance.current:
             _reopen(session, studies[film.study_instance_uid], film, now)
-    to_read = [each.id for _, each, _ in added if each.state is InstanceState.RECEIVED]
-    queue.enqueue(session, TaskKind.READ, to_read, now=now)
+    to_read = queue.by_rank(
+        (instance.id, studies[film.study_instance_uid].priority)
+        for film, instance, _ in added
+        if instance.state is InstanceState.RECEIVED
+    )
+    for rank, ids in to_read.items():
+        queue.enqueue(session, TaskKind.READ, ids, now=now, rank=rank)
     return outcomes
 
 

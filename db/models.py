@@ -69,6 +69,14 @@ class DeliveryState(StrEnum):
     """The destination refuses this object for good; the reason is kept."""
 
 
+class Priority(StrEnum):
+    """How a study's work is ordered."""
+
+    ROUTINE = "routine"
+    URGENT = "urgent"
+    """A positive finding at or above the configured point: it goes first."""
+
+
 class TaskKind(StrEnum):
     """What a task does, and to what.
 
@@ -180,6 +188,8 @@ class Study(Base):
     source_address: Mapped[str] = mapped_column(String(64))
     state: Mapped[StudyState] = mapped_column(_enum(StudyState))
     revision: Mapped[int] = mapped_column(Integer, default=0)
+    priority: Mapped[Priority] = mapped_column(_enum(Priority), default=Priority.ROUTINE)
+    """Urgent from the first urgent reading on; then as the latest report."""
     finding: Mapped[str | None] = mapped_column(String(16))
     probability: Mapped[float | None] = mapped_column(Float, index=True)
     sentence: Mapped[str | None] = mapped_column(Text)
@@ -261,6 +271,8 @@ class StoredReading(Base):
     pneumonia: Mapped[float] = mapped_column(Float)
     finding: Mapped[str] = mapped_column(String(16))
     threshold: Mapped[float] = mapped_column(Float)
+    urgent: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether it made its study go first, by the settings when it was read."""
     boxes: Mapped[list[dict[str, float]]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -281,6 +293,7 @@ class Report(Base):
     finding: Mapped[str] = mapped_column(String(16))
     probability: Mapped[float | None] = mapped_column(Float)
     sentence: Mapped[str] = mapped_column(Text)
+    priority: Mapped[Priority] = mapped_column(_enum(Priority), default=Priority.ROUTINE)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     study: Mapped[Study] = relationship(back_populates="reports")

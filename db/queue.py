@@ -7,15 +7,33 @@ worker whose lease was taken over can no longer finish the task.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum
 
 from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.dialects import insert_or_ignore
-from db.models import Task, TaskKind, TaskState
+from db.models import Priority, Task, TaskKind, TaskState
+
+_OTHERS_SHARE = 4
+"""One in so many places of a batch is kept for what is less urgent."""
+
+
+class Rank(IntEnum):
+    """The order of tasks: the higher ones are leased first."""
+
+    ROUTINE = 0
+    AGAIN = 1
+    """Asked for by hand."""
+    URGENT = 2
+
+    @classmethod
+    def of(cls, priority: Priority) -> Rank:
+        """Return the rank of the tasks of a study of this priority."""
+        return cls.URGENT if priority is Priority.URGENT else cls.ROUTINE
 
 
 class LeaseLostError(Exception):
@@ -53,6 +71,14 @@ class Backoff:
         return timedelta(seconds=full * draw)
 
 
+def by_rank(subjects: Iterable[tuple[int, Priority]]) -> dict[Rank, list[int]]:
+    """Group subjects by the rank of their study's priority."""
+    groups: dict[Rank, list[int]] = {}
+    for subject_id, priority in subjects:
+        groups.setdefault(Rank.of(priority), []).append(subject_id)
+    return groups
+
+
 def enqueue(
     session: Session,
     kind: TaskKind,
@@ -60,7 +86,7 @@ def enqueue(
     *,
     now: datetime,
     lane: str = "",
-    priority: int = 0,
+    rank: Rank = Rank.ROUTINE,
 ) -> None:
     """Make a task for each subject, unless a live one exists already."""
     if not subject_ids:
@@ -70,7 +96,7 @@ def enqueue(
             "kind": kind,
             "subject_id": subject_id,
             "lane": lane,
-            "priority": priority,
+            "priority": rank,
             "state": TaskState.READY,
             "not_before": now,
             "token": 0,
@@ -108,22 +134,33 @@ def claim(
     limit: int,
     lane: str = "",
 ) -> list[Lease]:
-    """Lease up to `limit` ready tasks of one kind and lane, most urgent first."""
-    chosen = (
-        select(Task.id)
+    """Lease up to `limit` ready tasks of one kind and lane, most urgent first.
+
+    So that nothing starves, one place in four is kept for those of lower rank, which have waited
+    longest, where there are more of a higher rank than places. (Where there is one place, the
+    higher rank always has it.)
+    """
+    ready = (
+        select(Task.id, Task.priority)
         .where(
             Task.kind == kind,
             Task.lane == lane,
             Task.state == TaskState.READY,
             Task.not_before <= now,
         )
-        .order_by(Task.priority.desc(), Task.not_before, Task.id)
-        .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    ids = list(session.scalars(chosen))
-    if not ids:
+    first = ready.order_by(Task.priority.desc(), Task.not_before, Task.id).limit(limit)
+    chosen = list(session.execute(first))
+    if not chosen:
         return []
+    ids = [row.id for row in chosen]
+    lowest, share = chosen[-1].priority, limit // _OTHERS_SHARE
+    if len(ids) == limit and lowest > Rank.ROUTINE and share:
+        below = ready.where(Task.priority < lowest)
+        oldest = below.order_by(Task.priority, Task.not_before, Task.id).limit(share)
+        others = list(session.scalars(oldest))
+        ids = ids[: limit - len(others)] + others
     until = now + timedelta(seconds=lease_seconds)
     leased = session.execute(
         update(Task)
@@ -282,8 +319,9 @@ def renew(
     *,
     now: datetime,
     lane: str = "",
+    rank: Rank = Rank.AGAIN,
 ) -> None:
-    """Put subjects at the head of the queue anew, with earlier attempts and quarantine forgotten.
+    """Put subjects into the queue anew, with earlier attempts and quarantine forgotten.
 
     A task that somebody works on at the moment is left alone.
     """
@@ -292,7 +330,23 @@ def renew(
         .where(Task.kind == kind, Task.subject_id.in_(subject_ids), Task.state != TaskState.LEASED)
         .execution_options(synchronize_session=False)
     )
-    enqueue(session, kind, subject_ids, now=now, lane=lane, priority=1)
+    enqueue(session, kind, subject_ids, now=now, lane=lane, rank=rank)
+
+
+def expedite(session: Session, kind: TaskKind, subject_ids: Sequence[int]) -> None:
+    """Have the tasks of these subjects that wait done before others."""
+    if subject_ids:
+        session.execute(
+            update(Task)
+            .where(
+                Task.kind == kind,
+                Task.subject_id.in_(subject_ids),
+                Task.state == TaskState.READY,
+                Task.priority < Rank.URGENT,
+            )
+            .values(priority=Rank.URGENT)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _ours(lease: Lease) -> tuple[ColumnElement[bool], ...]:

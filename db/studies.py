@@ -16,6 +16,7 @@ from db.models import (
     Delivery,
     Instance,
     InstanceState,
+    Priority,
     Report,
     ReportedInstance,
     Result,
@@ -80,6 +81,7 @@ class NewReport:
     sentence: str
     recorded_at: datetime
     results: tuple[NewResult, ...]
+    priority: Priority = Priority.ROUTINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,9 @@ def record_readings(
 ) -> None:
     """Finish read tasks with readings, which are dated `now`; a bundle in shadow is asked too.
 
+    Where a reading is urgent, the other images of its study are read first, and its report is made
+    and delivered first.
+
     Raises:
         queue.LeaseLostError: a task was taken over; roll back.
     """
@@ -109,6 +114,9 @@ def record_readings(
     for _, row in readings:
         row.created_at = now
         session.add(row)
+    urgent = [row.instance_id for _, row in readings if row.urgent]
+    if urgent:
+        _expedite(session, urgent)
     shadows.ask(session, ids, now=now)
 
 
@@ -144,16 +152,16 @@ def quarantine_image(session: Session, lease: queue.Lease, *, reason: str, now: 
 
 def close_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> int:
     """Make a report task for every open study that is quiet and whose images are all settled."""
-    due = list(session.scalars(_quiet(quiet_seconds, now).limit(1000)))
-    if due:
+    due = session.execute(_quiet(quiet_seconds, now).limit(1000)).all()
+    for rank, ids in queue.by_rank((each.id, each.priority) for each in due).items():
         # Not just enqueued: the quarantined task of an earlier, failed report goes.
-        queue.renew(session, TaskKind.REPORT, due, now=now)
+        queue.renew(session, TaskKind.REPORT, ids, now=now, rank=rank)
     return len(due)
 
 
 def has_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> bool:
     """Tell whether `close_quiet` has anything to do, without taking a write lock."""
-    return session.scalar(_quiet(quiet_seconds, now).limit(1)) is not None
+    return session.execute(_quiet(quiet_seconds, now).limit(1)).first() is not None
 
 
 def material(session: Session, study_ids: Sequence[int]) -> dict[int, Material]:
@@ -193,6 +201,7 @@ def record_reports(session: Session, finished: Sequence[FinishedReport], *, now:
         study.revision = each.source.revision
         study.finding = report.finding
         study.probability = report.probability
+        study.priority = report.priority
         study.sentence = report.sentence
         study.bundle = report.bundle
         study.reported_at = now
@@ -240,7 +249,9 @@ def read_again(
     queue.finish(session, lease)
     for instance_id in instance_ids:
         _reopen(session, session.get_one(Instance, instance_id), reason=reason, now=now)
-    queue.enqueue(session, TaskKind.READ, instance_ids, now=now)
+    study = session.get_one(Study, lease.subject_id)
+    rank = queue.Rank.of(study.priority)
+    queue.enqueue(session, TaskKind.READ, instance_ids, now=now, rank=rank)
 
 
 def retry(session: Session, study_id: int, *, now: datetime) -> int:
@@ -284,6 +295,7 @@ def _add_reports(
             finding=each.report.finding,
             probability=each.report.probability,
             sentence=each.report.sentence,
+            priority=each.report.priority,
             recorded_at=each.report.recorded_at,
         )
         for each in finished
@@ -349,7 +361,7 @@ def _told(session: Session, study_id: int) -> frozenset[str]:
     )
 
 
-def _quiet(quiet_seconds: float, now: datetime) -> Select[int]:
+def _quiet(quiet_seconds: float, now: datetime) -> Select[int, Priority]:
     unsettled = exists().where(
         Instance.study_id == Study.id,
         Instance.state == InstanceState.RECEIVED,
@@ -360,7 +372,7 @@ def _quiet(quiet_seconds: float, now: datetime) -> Select[int]:
         Task.state != TaskState.QUARANTINED,
     )
     return (
-        select(Study.id)
+        select(Study.id, Study.priority)
         .where(
             Study.state == StudyState.OPEN,
             Study.last_received_at <= now - timedelta(seconds=quiet_seconds),
@@ -388,6 +400,20 @@ def _reopen(session: Session, instance: Instance, *, reason: str, now: datetime)
         at=now,
         reason=reason,
     )
+
+
+def _expedite(session: Session, instance_ids: Sequence[int]) -> None:
+    studies = set(session.scalars(select(Instance.study_id).where(Instance.id.in_(instance_ids))))
+    session.execute(
+        update(Study)
+        .where(Study.id.in_(studies))
+        .values(priority=Priority.URGENT)
+        .execution_options(synchronize_session="fetch")
+    )
+    others = select(Instance.id).where(
+        Instance.study_id.in_(studies), Instance.state == InstanceState.RECEIVED
+    )
+    queue.expedite(session, TaskKind.READ, list(session.scalars(others)))
 
 
 def _settle(

@@ -17,6 +17,7 @@ from settings.sections import (
     Delivery,
     Eligibility,
     Listener,
+    Priority,
     Report,
     Retention,
     Worker,
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     worker: Worker = Worker.model_construct()
     eligibility: Eligibility = Eligibility.model_construct()
     report: Report = Report.model_construct()
+    priority: Priority = Priority.model_construct()
     delivery: Delivery = Delivery.model_construct()
     retention: Retention = Retention.model_construct()
     destinations: tuple[AnyDestination, ...] = ()

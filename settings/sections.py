@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from settings.fields import AETitle, Port, Section
 from settings.tls import ServerTls
@@ -30,6 +30,22 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
     "1.2.840.10008.1.2.4.203",  # HTJ2K
     "1.2.840.10008.1.2.5",  # RLE Lossless
 )
+
+
+def _number_if_it_is(value: object) -> object:
+    """Read text as a number where it is one: a variable holds nothing but text."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _a_probability(value: str | float | None) -> str | float | None:
+    if isinstance(value, float) and not 0 <= value <= 1:
+        raise ValueError("a probability lies between 0 and 1")
+    return value
 
 
 class Listener(Section):
@@ -140,6 +156,21 @@ class Report(Section):
         0, ge=0, description="Longest side of the overlay image, in pixels; 0: the film's own size."
     )
     sc_jpeg_quality: int = Field(90, ge=50, le=100, description="JPEG quality of the overlay.")
+
+
+class Priority(Section):
+    """What goes first."""
+
+    positive_first: bool = Field(
+        True, description="Positive studies are read on, reported and delivered before others."
+    )
+    operating_point: Annotated[
+        str | float | None, BeforeValidator(_number_if_it_is), AfterValidator(_a_probability)
+    ] = Field(
+        None,
+        description="From where on a positive is urgent: the name of one of the bundle's operating"
+        " points, or a probability (0 to 1); unset: every positive is.",
+    )
 
 
 class Delivery(Section):

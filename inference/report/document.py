@@ -72,6 +72,7 @@ def _report(study: Study, job: StudyJob, sr: ResultObject) -> dict[str, Any]:
         "probability": study.probability,
         "threshold": decisive.threshold if decisive else None,
         "sentence": words.sentence(study, job.device),
+        "priority": "urgent" if job.urgent else "routine",
         "verified": False,
     }
 

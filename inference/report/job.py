@@ -44,7 +44,8 @@ class StudyJob:
     `recorded_at` is aware and stands in every date and time of the results; `revision` counts from
     1; `sc_max_side` is the longest side of an overlay in pixels (0: the film's own size) and
     `jpeg_quality` its JPEG quality; films with more than `max_pixels` pixels are not decoded.
-    `presentations` asks for presentation states too, `document` for the neutral result document.
+    `presentations` asks for presentation states too, `document` for the neutral result document,
+    which says whether the study is `urgent`.
     """
 
     images: tuple[ImageResult, ...]
@@ -57,6 +58,7 @@ class StudyJob:
     max_pixels: int
     presentations: bool = False
     document: bool = False
+    urgent: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a time without a zone and a revision before the first."""

@@ -30,10 +30,11 @@ from inference.outcome import outcome
 from inference.predict import Predictor, Raw
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import Device, Finding, Refusal
+from inference.urgency import is_urgent, unknown_point
 from inference.worker.build import Built, build
 from inference.worker.choice import BundleWatch, Model
 from inference.worker.outcomes import Outcomes, Record, outcome_of
-from inference.worker.rows import read_by_others, recorded_at, study_job, to_row
+from inference.worker.rows import priority_of, read_by_others, recorded_at, study_job, to_row
 from settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Worker:
         self._settings = settings
         self._database = database
         self._store = store
-        self._model = Model.of(predictor)
+        self._use(predictor)
         self._watch = watch
         self._owner = owner
         self._limits = Limits(settings.worker.max_pixels, settings.eligibility)
@@ -149,8 +150,14 @@ class Worker:
         """Read with another bundle from now on, if one was activated and its network is loaded."""
         predictor = None if self._watch is None else self._watch.poll()
         if predictor is not None:
-            self._model = Model.of(predictor)
+            self._use(predictor)
             _log.info("Reading with %s on %s.", predictor.bundle.label, predictor.runtime)
+
+    def _use(self, predictor: Predictor) -> None:
+        self._model = Model.of(predictor)
+        problem = unknown_point(predictor.bundle, self._settings.priority)
+        if problem is not None:
+            _log.warning("%s.", problem)
 
     def _under_way(self) -> list[Future[Any]]:
         return [*self._reading, *self._reporting, *self._predicting]
@@ -269,7 +276,8 @@ class Worker:
         if isinstance(said, Refusal):
             self._outcomes.others.append((film.lease, _refused(film.lease, said)))
         else:
-            row = to_row(said, film.lease.subject_id, film.model.device)
+            urgent = is_urgent(said, film.model.predictor.bundle, self._settings.priority)
+            row = to_row(said, film.lease.subject_id, film.model.device, urgent=urgent)
             self._outcomes.readings.append((film.lease, row))
 
     def _predict(self, network: Executor) -> None:
@@ -348,6 +356,7 @@ class Worker:
             sentence=built.sentence,
             recorded_at=recorded_at(source),
             results=built.results,
+            priority=priority_of(source),
         )
         sender = (source.source_ae, source.source_address)
         if not self._settings.recipients(*sender):

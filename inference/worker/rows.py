@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from db.files import FileStore
-from db.models import Instance, StoredReading
+from db.models import Instance, Priority, StoredReading
 from db.studies import Material
 from inference.reading import (
     Box,
@@ -21,7 +21,7 @@ from inference.report.build import ImageResult, Predecessor, StudyJob
 from settings import Settings
 
 
-def to_row(said: Reading, instance_id: int, device: Device) -> StoredReading:
+def to_row(said: Reading, instance_id: int, device: Device, *, urgent: bool) -> StoredReading:
     """Make the row of a reading; when it was made is set where it is recorded."""
     return StoredReading(
         instance_id=instance_id,
@@ -35,6 +35,7 @@ def to_row(said: Reading, instance_id: int, device: Device) -> StoredReading:
         pneumonia=said.pneumonia,
         finding=said.finding.value,
         threshold=said.threshold,
+        urgent=urgent,
         boxes=[asdict(box) for box in said.boxes],
     )
 
@@ -67,6 +68,12 @@ def recorded_at(source: Material) -> datetime:
     return max(instance.settled_at or instance.received_at for instance, _ in source.images)
 
 
+def priority_of(source: Material) -> Priority:
+    """Return a report's priority: one urgent reading makes it urgent."""
+    urgent = any(stored is not None and stored.urgent for _, stored in source.images)
+    return Priority.URGENT if urgent else Priority.ROUTINE
+
+
 def study_job(source: Material, store: FileStore, device: Device, settings: Settings) -> StudyJob:
     """Describe the report of a study for the process that builds it."""
     prior = source.prior
@@ -95,6 +102,7 @@ def study_job(source: Material, store: FileStore, device: Device, settings: Sett
         jpeg_quality=settings.report.sc_jpeg_quality,
         max_pixels=settings.worker.max_pixels,
         presentations=any("gsps" in kinds for kinds in profiles.values()),
+        urgent=priority_of(source) is Priority.URGENT,
         document=any("json" in kinds for kinds in profiles.values()),
     )
 

@@ -44,6 +44,9 @@ class Report(_Part):
     sentence: str = Field(
         description="One sentence for people; ends with `not verified by a physician`."
     )
+    priority: Literal["urgent", "routine"] = Field(
+        "routine", description="How soon somebody should look; see docs/destinations.md."
+    )
     verified: Literal[False] = Field(description="No physician has verified the report.")
 
 

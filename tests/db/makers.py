@@ -137,11 +137,11 @@ def stored_reading(instance_id: int, now: datetime, **values: Any) -> StoredRead
     return StoredReading(instance_id=instance_id, **{**made, **values})
 
 
-def read(database: Database, lease: queue.Lease) -> None:
+def read(database: Database, lease: queue.Lease, **values: Any) -> None:
     """Finish a read task with a reading."""
     with database.write() as session:
         now = database.now(session)
-        row = stored_reading(lease.subject_id, now)
+        row = stored_reading(lease.subject_id, now, **values)
         studies.record_readings(session, [(lease, row)], now=now)
 
 

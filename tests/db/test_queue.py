@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from db import queue
 from db.models import Task, TaskKind, TaskState
+from db.queue import Rank
 from db.recovery import return_expired
 from db.session import Database
 from tests import peers
@@ -84,10 +85,32 @@ def test_claims_go_by_priority_then_by_time(database: Database, clock: Clock) ->
     enqueue(database, 1)
     clock.move(seconds=1)
     enqueue(database, 2)
-    enqueue(database, 3, priority=1)
+    enqueue(database, 3, rank=Rank.AGAIN)
     enqueue(database, 4)
     assert [lease.subject_id for lease in claim(database, READ, limit=3)] == [3, 1, 2]
     assert [lease.subject_id for lease in claim(database, READ, limit=3)] == [4]
+
+
+def test_what_is_less_urgent_keeps_a_share_of_every_batch(database: Database, clock: Clock) -> None:
+    """However much of a higher rank waits, the oldest of a lower one goes with each batch."""
+    enqueue(database, 1, 2, 3)
+    clock.move(seconds=1)
+    enqueue(database, *range(11, 31), rank=Rank.URGENT)
+    batches = [
+        [lease.subject_id for lease in claim(database, READ, limit=limit)] for limit in (8, 8, 3, 1)
+    ]
+    assert batches == [[*range(11, 17), 1, 2], [*range(17, 24), 3], [24, 25, 26], [27]]
+
+
+def test_what_waits_can_be_made_urgent(database: Database) -> None:
+    enqueue(database, 1, 2, 3)
+    enqueue(database, 3, kind=REPORT)
+    (leased,) = claim(database, READ, limit=1)
+    with database.write() as session:
+        queue.expedite(session, READ, [1, 3])
+    assert [lease.subject_id for lease in claim(database, READ)] == [3, 2]
+    ranks = {(each.kind, each.subject_id): each.priority for each in rows(database, Task)}
+    assert (ranks[READ, leased.subject_id], ranks[REPORT, 3]) == (Rank.ROUTINE, Rank.ROUTINE)
 
 
 def test_lanes_and_kinds_do_not_see_each_other(database: Database) -> None:

@@ -175,6 +175,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
             {},
             ["hilum.toml: peers[0]", "needs the peer's port"],
         ),
+        ("[priority]\noperating_point = 2.0", {}, {}, ["priority.operating_point", "0 and 1"]),
         ("database_url = 'mysql://u:hush@h/d'", {}, {}, ["database_url", "postgresql+psycopg"]),
     ],
 )
@@ -235,6 +236,16 @@ def test_an_ae_title_by_the_standard_is_taken(title: str) -> None:
 def test_an_ae_title_against_the_standard_is_refused(title: str) -> None:
     with pytest.raises(ValidationError, match="an AE title has 1 to 16"):
         DicomDestination(**{**PACS, "ae_title": title})
+
+
+@pytest.mark.parametrize(
+    ("given", "point"), [("0.6", 0.6), ("specificity_90", "specificity_90"), ("", None)]
+)
+def test_an_operating_point_of_the_environment_may_be_a_number_or_a_name(
+    from_toml: Load, given: str, point: str | float | None
+) -> None:
+    environ = {"HILUM_PRIORITY__OPERATING_POINT": given}
+    assert from_toml("", environ).settings.priority.operating_point == point
 
 
 def test_two_destinations_of_one_name_are_refused(from_toml: Load) -> None:
