@@ -37,6 +37,7 @@ DatabaseURL = Annotated[SecretStr, AfterValidator(_database_url)]
 Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ObjectKind = Literal["sr", "sc", "gsps"]
+DocumentKind = Literal["json"]
 
 
 def drop_unset(model: type[BaseModel], values: object) -> object:

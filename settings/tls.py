@@ -1,4 +1,4 @@
-"""DICOM over TLS: what we show to others, and whom we believe."""
+"""TLS: what we show to others, and whom we believe."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ServerTls(Section):
 
 
 class ClientTls(Section):
-    """DICOM over TLS 1.2 or 1.3, where we call (PS3.15 B.12)."""
+    """TLS 1.2 or 1.3, where we call (for DICOM: PS3.15 B.12)."""
 
     enabled: bool = Field(False, description="Call by TLS; it is never fallen back from.")
     ca: Path | None = Field(

@@ -21,12 +21,14 @@ from typing import Any
 from scp_service.answer import Answer, Outcome, PeerError
 from scp_service.destinations.connector import Connection, Connector
 from scp_service.destinations.dicom import DicomConnector
-from settings import Destination, DicomDestination, Settings
+from scp_service.destinations.hl7.connector import Hl7Connector
+from settings import Destination, DicomDestination, Hl7Destination, Settings
 
 __all__ = ["Answer", "Connection", "Connector", "Outcome", "PeerError", "connector"]
 
 CONNECTORS: Mapping[type[Destination], Callable[[Any, Settings], Connector]] = {
     DicomDestination: DicomConnector,
+    Hl7Destination: Hl7Connector,
 }
 
 

@@ -13,13 +13,22 @@ from pydantic import BeforeValidator, SerializeAsAny
 
 from settings.destinations.base import Destination
 from settings.destinations.dicom import DicomDestination
+from settings.destinations.hl7 import Hl7Destination
 
-__all__ = ["KINDS", "AnyDestination", "Destination", "DicomDestination", "class_of"]
+__all__ = [
+    "KINDS",
+    "AnyDestination",
+    "Destination",
+    "DicomDestination",
+    "Hl7Destination",
+    "class_of",
+]
 
 DEFAULT_KIND = "dicom"
 
 KINDS: dict[str, type[Destination]] = {
     DEFAULT_KIND: DicomDestination,
+    "hl7": Hl7Destination,
 }
 """The kinds by the value of their key `kind`, in the order of the template."""
 

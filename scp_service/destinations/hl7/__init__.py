@@ -1,0 +1,1 @@
+"""HL7 v2 over MLLP: the report as an ORU^R01 message, sent until it is acknowledged."""
