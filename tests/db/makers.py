@@ -30,7 +30,7 @@ OWNER = "worker@test:1"
 SECOND = BundleKey("second", "2", "2" * 64)
 LEASE_SECONDS = 30.0
 
-_numbers = itertools.count(1)
+_numbers = itertools.count(1_000_000)  # so that UIDs sort as they were made
 
 
 class Clock:
