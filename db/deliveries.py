@@ -30,11 +30,15 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A parcel that arrived: the status answered, and the UID it was sent as if that is another."""
+    """A parcel that arrived: the status answered, and the UID it was sent as if that is another.
+
+    `commit`: whether its storage is to be committed by the destination too.
+    """
 
     parcel: Parcel
     status: int
     sent_as: str | None = None
+    commit: bool = False
 
 
 def plan(
@@ -121,6 +125,7 @@ def record_sent(session: Session, sent: Sequence[Sent], *, now: datetime) -> Non
         delivery.status = each.status
         delivery.sent_as = each.sent_as
         delivery.sent_at = now
+        delivery.commit_at = now if each.commit else None
         _move(session, delivery, each.parcel, DeliveryState.SENT, None, now)
 
 
@@ -185,6 +190,7 @@ def resend(session: Session, study_id: int, *, everything: bool, now: datetime) 
         )
         delivery.state = DeliveryState.PENDING
         delivery.reason = None
+        delivery.commit_at, delivery.commit_attempts = None, 0
         record(
             session,
             Subject.DELIVERY,

@@ -1,5 +1,5 @@
-"""The tables: studies, instances, readings, reports, results, deliveries, tasks and events; which
-bundles are in use, and what a second one would have said.
+"""The tables: studies, instances, readings, reports, results, deliveries, tasks and events; storage
+commitments that are asked of us; which bundles are in use, and what a second one would have said.
 
 Times are aware UTC datetimes. States are enums; `db.studies` and `db.deliveries` hold the moves
 between them.
@@ -40,7 +40,7 @@ class StudyState(StrEnum):
     REPORTED = "reported"
     """The latest revision of the report covers every image."""
     FAILED = "failed"
-    """The report itself could not be made or is not valid; at most pictures were sent."""
+    """The report itself could not be made; nothing was sent."""
 
 
 class InstanceState(StrEnum):
@@ -342,7 +342,13 @@ class Delivery(Base):
     """One object on its way to one destination."""
 
     __tablename__ = "delivery"
-    __table_args__ = (UniqueConstraint("result_id", "destination"), _IDS_ARE_USED_ONCE)
+    __table_args__ = (
+        UniqueConstraint("result_id", "destination"),
+        Index("ix_delivery_commit", "destination", "commit_at",
+              sqlite_where=text("commit_at IS NOT NULL"),
+              postgresql_where=text("commit_at IS NOT NULL")),
+        _IDS_ARE_USED_ONCE,
+    )  # fmt: skip
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
     result_id: Mapped[int] = mapped_column(ForeignKey("result.id", ondelete="CASCADE"))
@@ -355,8 +361,31 @@ class Delivery(Base):
     """SOP Instance UID it was sent as, where the destination needed another form."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    commit_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When storage commitment is asked for next; None: it is not, or not any more."""
+    commit_attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    transaction_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Of the storage commitment that was last asked for."""
 
     result: Mapped[Result] = relationship(back_populates="deliveries")
+
+
+class CommitmentRequest(Base):
+    """A storage commitment that a peer asks of us, until the peer has the answer."""
+
+    __tablename__ = "commitment_request"
+    __table_args__ = (UniqueConstraint("transaction_uid", "peer_ae"), _IDS_ARE_USED_ONCE)
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    transaction_uid: Mapped[str] = mapped_column(String(64))
+    peer_ae: Mapped[str] = mapped_column(String(16))
+    peer_address: Mapped[str] = mapped_column(String(64))
+    called_ae: Mapped[str] = mapped_column(String(16))
+    instances: Mapped[list[list[str]]] = mapped_column(JSON)
+    """SOP Class UID and SOP Instance UID of each instance."""
+    attempts: Mapped[int] = mapped_column(Integer)
+    answer_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Task(Base):

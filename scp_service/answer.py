@@ -36,12 +36,14 @@ class Answer:
             ours may stand here.
         status: the protocol's own code (DIMSE, HTTP), if there was one.
         sent_as: SOP Instance UID that it was sent by, where the peer needed another form.
+        commit: whether the destination is to be asked to commit itself to what it has stored.
     """
 
     outcome: Outcome
     reason: str = ""
     status: int | None = None
     sent_as: str | None = None
+    commit: bool = False
 
     @property
     def stored(self) -> bool:

@@ -17,8 +17,9 @@ from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import Task, TaskKind, TaskState
 from db.session import Database
+from scp_service.commitment.asking import Asker
 from scp_service.destinations import Answer, Connection, Outcome, PeerError, connector
-from settings import Settings
+from settings import DicomDestination, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def deliver_all(
     """Run a lane for every destination that is configured or has work, until `stop` is set."""
     keeper = LeaseKeeper(database, lease_seconds=_LEASE_SECONDS)
     lanes: dict[str, threading.Thread] = {}
+    askers = [_asking(each, settings, database, stop) for each in _committing(settings)]
     names = [destination.name for destination in settings.destinations]
     while True:
         for name in names:
@@ -46,9 +48,26 @@ def deliver_all(
         if stop.wait(_LANES_POLL_SECONDS):
             break
         names = _lanes_with_work(database)
-    for thread in lanes.values():
+    for thread in (*lanes.values(), *askers):
         thread.join()
     keeper.close()
+
+
+def _committing(settings: Settings) -> list[DicomDestination]:
+    return [
+        each for each in settings.destinations if isinstance(each, DicomDestination) and each.commit
+    ]
+
+
+def _asking(
+    destination: DicomDestination, settings: Settings, database: Database, stop: threading.Event
+) -> threading.Thread:
+    """Start what asks a destination for storage commitment, beside its lane."""
+    asker = Asker(destination, settings, database)
+    name = f"commitment-{destination.name}"
+    thread = threading.Thread(target=asker.run, args=(stop,), name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 class Lane:
@@ -154,7 +173,8 @@ class Lane:
             for parcel in parcels:
                 answer = by_id[parcel.delivery_id]
                 if answer.stored:
-                    sent.append(deliveries.Sent(parcel, answer.status or 0, answer.sent_as))
+                    status, sent_as = answer.status or 0, answer.sent_as
+                    sent.append(deliveries.Sent(parcel, status, sent_as, answer.commit))
                 else:
                     self._record_refusal(session, parcel, answer, now)
             if sent:

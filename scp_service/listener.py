@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -26,11 +27,14 @@ from sqlalchemy import select
 from db.files import FileStore, Intake, recover
 from db.models import Instance
 from db.session import Database
+from scp_service.commitment.answering import Answerer
+from scp_service.commitment.asking import record_answer
+from scp_service.commitment.messages import PUSH_MODEL
 from scp_service.committer import Committer
 from scp_service.receive import Receiver, handle_store
 from scp_service.server import Server, read_our_way
 from scp_service.tls_server import TlsServer
-from settings import Settings
+from settings import DicomDestination, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -70,18 +74,29 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
     with (
         closing(Intake(store)) as intake,
         closing(Committer(database)) as committer,
-        _serving(settings, store, Receiver(store, intake, committer, settings.listener)) as server,
+        closing(Answerer(settings, database, store)) as answerer,
     ):
-        _log.info("Listening on port %d as %s.", settings.listener.port, settings.listener.ae_title)
-        yield server
+        receiver = Receiver(store, intake, committer, settings.listener)
+        handlers = [
+            (evt.EVT_CONN_OPEN, read_our_way, [settings.listener.max_pdu_bytes]),
+            (evt.EVT_REQUESTED, _admit, [settings, store]),
+            (evt.EVT_C_STORE, handle_store, [receiver]),
+            (evt.EVT_C_ECHO, lambda _event: 0x0000),
+            (evt.EVT_N_ACTION, answerer.handle_action),
+            (evt.EVT_N_EVENT_REPORT, lambda event: (record_answer(event, database), None)),
+        ]
+        with _serving(settings, handlers) as server:
+            title = settings.listener.ae_title
+            _log.info("Listening on port %d as %s.", settings.listener.port, title)
+            yield server
 
 
 @contextmanager
-def _serving(settings: Settings, store: FileStore, receiver: Receiver) -> Iterator[Server]:
+def _serving(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
     """Serve on every port; yields the server of the port without TLS."""
     servers: list[Server] = []
     try:
-        for server in _servers(settings, store, receiver):
+        for server in _servers(settings, handlers):
             servers.append(server)
         for server in servers:
             threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
@@ -96,7 +111,7 @@ def _serving(settings: Settings, store: FileStore, receiver: Receiver) -> Iterat
         _drain(servers)
 
 
-def _servers(settings: Settings, store: FileStore, receiver: Receiver) -> Iterator[Server]:
+def _servers(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
     """Bind the ports, first the one without TLS.
 
     Raises:
@@ -105,12 +120,6 @@ def _servers(settings: Settings, store: FileStore, receiver: Receiver) -> Iterat
     """
     listener = settings.listener
     ae = _application_entity(settings)
-    handlers: list[Any] = [
-        (evt.EVT_CONN_OPEN, read_our_way, [listener.max_pdu_bytes]),
-        (evt.EVT_REQUESTED, _admit, [settings, store]),
-        (evt.EVT_C_STORE, handle_store, [receiver]),
-        (evt.EVT_C_ECHO, lambda _event: 0x0000),
-    ]
     given: dict[str, Any] = {
         "ae": ae,
         "ae_title": ae.ae_title,
@@ -136,6 +145,8 @@ def _application_entity(settings: Settings) -> AE:
     for sop_class in SOP_CLASSES:
         ae.add_supported_context(sop_class, list(listener.transfer_syntaxes))
     ae.add_supported_context(VERIFICATION)
+    # A peer may ask for commitment (SCU, as default), or report one that we asked for (SCP).
+    ae.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
     return ae
 
 
@@ -144,12 +155,39 @@ def _admit(event: Event, settings: Settings, store: FileStore) -> None:
     requestor = event.assoc.requestor
     calling = requestor.primitive.calling_ae_title.strip() if requestor.primitive else ""
     known = settings.peer(calling, requestor.address) is not None
-    if settings.peers and not known and not _is_ourselves(settings, calling, requestor.address):
+    commits = not known and _commits(settings, calling, requestor.address)
+    ourselves = _is_ourselves(settings, calling, requestor.address)
+    if settings.peers and not (known or commits or ourselves):
         _log.warning("An association from %s was rejected: not a known peer.", requestor.address)
         _reject(event, _CALLING_AE_NOT_RECOGNISED)
     elif store.free_bytes() < settings.listener.min_free_bytes:
         _log.error("Associations are refused: the data folder is almost full.")
         _reject(event, _TEMPORARY_CONGESTION)
+    elif settings.peers and commits:
+        acceptor = event.assoc.acceptor
+        acceptor.supported_contexts = [
+            context
+            for context in acceptor.supported_contexts
+            if context.abstract_syntax in (PUSH_MODEL, VERIFICATION)
+        ]
+
+
+def _commits(settings: Settings, calling: str, address: str) -> bool:
+    """Tell whether it is a destination that reports a storage commitment; it may do no more."""
+    return any(
+        isinstance(each, DicomDestination)
+        and each.commit
+        and each.ae_title == calling
+        and address in _addresses(each.host)
+        for each in settings.destinations
+    )
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
 
 
 def _is_ourselves(settings: Settings, calling: str, address: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 from pynetdicom import AE, _config, evt
@@ -91,10 +92,54 @@ class Sender:
         """
         return _status(self._association.send_c_echo())
 
+    def act(
+        self, information: Dataset, action_type: int, sop_class_uid: str, sop_instance_uid: str
+    ) -> int:
+        """Send an N-ACTION and return its status (PS3.7 10.1.4).
+
+        Raises:
+            PeerError: the peer went away or did not answer in time.
+        """
+        send = self._association.send_n_action
+        return self._notify(send, information, action_type, sop_class_uid, sop_instance_uid)
+
+    def report(
+        self, information: Dataset, event_type: int, sop_class_uid: str, sop_instance_uid: str
+    ) -> int:
+        """Send an N-EVENT-REPORT and return its status (PS3.7 10.1.1).
+
+        Raises:
+            PeerError: the peer went away or did not answer in time.
+        """
+        send = self._association.send_n_event_report
+        return self._notify(send, information, event_type, sop_class_uid, sop_instance_uid)
+
+    def _notify(self, send: Callable[..., tuple[Dataset, Any]], *arguments: object) -> int:
+        self._message_id = self._message_id % 0xFFFF + 1
+        try:
+            status, _ = send(*arguments, msg_id=self._message_id)
+        except RuntimeError:
+            raise PeerError("the association ended") from None
+        return _status(status)
+
+
+def sender_over(association: Association) -> Sender:
+    """Return a sender over an association that the peer has opened."""
+    _return_responses(association)
+    return Sender(association)
+
 
 @contextmanager
-def associated(peer: Peer, contexts: Sequence[tuple[str, str]]) -> Iterator[Sender]:
+def associated(
+    peer: Peer,
+    contexts: Sequence[tuple[str, str]],
+    *,
+    handlers: Sequence[tuple[Any, ...]] = (),
+    roles: Sequence[Any] = (),
+) -> Iterator[Sender]:
     """Associate with a peer for (SOP class, transfer syntax) pairs, at most 128.
+
+    `handlers` answer what the peer asks in its turn; `roles` are proposed (PS3.7 D.3.3.4).
 
     Raises:
         PeerError: it cannot be reached, or it rejects the association.
@@ -110,7 +155,8 @@ def associated(peer: Peer, contexts: Sequence[tuple[str, str]]) -> Iterator[Send
             peer.host,
             peer.port,
             ae_title=peer.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _on_open)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, _on_open), *handlers],
+            ext_neg=list(roles),
             tls_args=secured,
         )
     except OSError as error:

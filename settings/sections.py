@@ -182,6 +182,12 @@ class Delivery(Section):
         600, gt=0, description="Longest wait between attempts; each failure doubles the wait."
     )
     timeout_seconds: float = Field(30, gt=0, description="Wait for a peer's answer.")
+    commitment_timeout_seconds: float = Field(
+        3600,
+        gt=0,
+        description="Ask again for storage commitment that has not come for this long; each time"
+        " doubles the wait.",
+    )
 
 
 class Retention(Section):

@@ -40,18 +40,24 @@ CONTEXTS: tuple[tuple[str, str], ...] = tuple(
 the peer's answer tells exactly which it takes."""
 
 
+def peer_of(destination: DicomDestination, settings: Settings) -> Peer:
+    """Return how a destination is called."""
+    return Peer(
+        destination.host,
+        destination.port,
+        destination.ae_title,
+        destination.calling_ae_title or settings.listener.ae_title,
+        settings.delivery.timeout_seconds,
+        destination.tls,
+    )
+
+
 class DicomConnector:
     """A peer that is called for an association."""
 
     def __init__(self, destination: DicomDestination, settings: Settings) -> None:
-        self._peer = Peer(
-            destination.host,
-            destination.port,
-            destination.ae_title,
-            destination.calling_ae_title or settings.listener.ae_title,
-            settings.delivery.timeout_seconds,
-            destination.tls,
-        )
+        self._peer = peer_of(destination, settings)
+        self._commit = destination.commit
 
     @property
     def where(self) -> str:
@@ -66,7 +72,7 @@ class DicomConnector:
             PeerError: the peer cannot be reached, or it rejects the association.
         """
         with associated(self._peer, CONTEXTS) as sender:
-            yield DicomConnection(sender, store)
+            yield DicomConnection(sender, store, commit=self._commit)
 
     def probe(self) -> None:
         """C-ECHO.
@@ -84,9 +90,10 @@ class DicomConnector:
 class DicomConnection:
     """An established association."""
 
-    def __init__(self, sender: Sender, store: FileStore) -> None:
+    def __init__(self, sender: Sender, store: FileStore, *, commit: bool) -> None:
         self._sender = sender
         self._store = store
+        self._commit = commit
 
     def send(self, parcel: Parcel) -> Answer:
         """Send an object in the first of its forms that the peer accepts.
@@ -94,6 +101,9 @@ class DicomConnection:
         Raises:
             PeerError: the peer went away or did not answer in time.
         """
+        return replace(self._send(parcel), commit=self._commit)
+
+    def _send(self, parcel: Parcel) -> Answer:
         kept = (parcel.sop_class_uid, parcel.transfer_syntax_uid)
         for form in forms(*kept):
             if not self._sender.accepts(form.sop_class_uid, form.transfer_syntax_uid):

@@ -24,4 +24,7 @@ class DicomDestination(Destination):
     calling_ae_title: AETitle | None = Field(
         None, description="The AE title we call from; unset: listener.ae_title."
     )
+    commit: bool = Field(
+        False, description="Ask it to commit itself to the storage of what it got (PS3.4 annex J)."
+    )
     tls: ClientTls = ClientTls.model_construct()

@@ -49,6 +49,18 @@ class Clock:
         return self.now
 
 
+class RunningClock(Clock):
+    """A clock that runs, and can be moved."""
+
+    def __call__(self) -> datetime:
+        """Return the present."""
+        return datetime.now(UTC) + (self.now - self._start)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = self.now
+
+
 def uid() -> str:
     """Return a UID that no other call returns."""
     return f"1.2.826.0.1.3680043.9999.{next(_numbers)}"
