@@ -2,9 +2,10 @@
 
     python -m bench.ablation RSNA_FOLDER --nih NIH_FOLDER --weights mobilenet_v2_notop.weights.h5
 
-Every arm is trained and judged on the same folds by patient, with one member and few epochs; all
-that is chosen is chosen on the other folds. Differences from the first arm have intervals by a
-bootstrap over patients that draws the same patients for both. A run that was stopped goes on.
+Every arm is trained and judged on the same folds by patient, as the small network of the packaged
+bundle is; all that is chosen is chosen on the other folds. Differences from the first arm have
+intervals by a bootstrap over patients that draws the same patients for both. A run that was stopped
+goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bench.common import keep, machine, table
 from inference.bundle import Metric
 from inference.pixels import InputForm
 from training import metrics
-from training.default_bundle import stop_early
+from training.default_bundle import RECIPES, stop_early
 from training.evaluation.choice import Judged, choose, film_scores
 from training.films import Films, load_films
 from training.fit import Recipe
@@ -35,6 +36,10 @@ def arms(whole: Recipe, phantoms: int) -> Mapping[str, Recipe]:
     """Return the recipes to compare, the whole one first."""
     return {
         WHOLE: whole,
+        "backbone left as it was": replace(
+            whole, epochs=whole.epochs + whole.tune_epochs, tune_epochs=0
+        ),
+        "films not mirrored": replace(whole, mirrored=False),
         "no opacities pasted": replace(whole, pasted=0, controls=0),
         "other films left out": replace(whole, others_share=0.0),
         f"{phantoms} phantoms first": replace(whole, phantoms=phantoms),
@@ -47,7 +52,6 @@ def main() -> None:
     parser.add_argument("rsna", type=Path, help="the RSNA challenge's folder")
     parser.add_argument("--nih", type=Path, help="a folder of NIH films")
     parser.add_argument("--weights", type=Path, help="the backbone's weights without its top")
-    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--phantoms", type=int, default=300)
     parser.add_argument("--arms", nargs="+", help="words of the arms to run beside the first")
     parser.add_argument("--folds", type=int, default=5)
@@ -61,7 +65,7 @@ def main() -> None:
         folds=arguments.folds,
         seed=0,
     )
-    whole = Recipe(epochs=arguments.epochs, watch=arguments.epochs, members=1)
+    whole = RECIPES["small"]
     making = Making(weights=arguments.weights)
     judged = {}
     for name, recipe in arms(whole, arguments.phantoms).items():
@@ -72,7 +76,7 @@ def main() -> None:
     found = {name: _figures(each, judged[WHOLE], films) for name, each in judged.items()}
     about = machine()
     path = keep("ablation", {"machine": about, "found": {k: _plain(v) for k, v in found.items()}})
-    print(f"\n{arguments.epochs} epochs, one member, {arguments.folds} folds ({about['time']}).\n")
+    print(f"\n{arguments.folds} folds ({about['time']}).\n")
     header = ("recipe", *next(iter(found.values())))
     print(table(header, [(name, *map(_told, each.values())) for name, each in found.items()]))
     print(f"\nKept in {path}")

@@ -40,7 +40,7 @@ class StudyState(StrEnum):
     REPORTED = "reported"
     """The latest revision of the report covers every image."""
     FAILED = "failed"
-    """The report itself could not be made; nothing was sent."""
+    """The report itself could not be made or is not valid; at most pictures were sent."""
 
 
 class InstanceState(StrEnum):

@@ -29,6 +29,9 @@ from db.models import (
     TaskState,
 )
 
+STOPPED = "stopped"
+"""Of an event: a result that is not valid was made and goes nowhere; the reason says why."""
+
 
 @dataclass(frozen=True, slots=True)
 class PriorReport:
@@ -72,7 +75,10 @@ class NewResult:
 
 @dataclass(frozen=True, slots=True)
 class NewReport:
-    """What a report says, for the history, and the objects that it consists of."""
+    """What a report says, for the history, and the objects that it consists of.
+
+    `stopped` tells which objects were not valid, and why: they are not among `results`.
+    """
 
     bundle: str
     device_uid: str
@@ -82,6 +88,12 @@ class NewReport:
     recorded_at: datetime
     results: tuple[NewResult, ...]
     priority: Priority = Priority.ROUTINE
+    stopped: tuple[str, ...] = ()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the report itself was stopped, so that nobody is told what it says."""
+        return bool(self.stopped) and not any(each.kind == "sr" for each in self.results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +217,22 @@ def record_reports(session: Session, finished: Sequence[FinishedReport], *, now:
         study.sentence = report.sentence
         study.bundle = report.bundle
         study.reported_at = now
-        study.state = StudyState.OPEN if study.id in still_open else StudyState.REPORTED
-        record(
-            session,
-            Subject.STUDY,
-            study.id,
-            StudyState.REPORTED,
-            study_id=study.id,
-            at=now,
-            reason=f"revision {study.revision}: {report.sentence}",
-        )
+        done = StudyState.FAILED if report.is_stopped else StudyState.REPORTED
+        study.state = StudyState.OPEN if study.id in still_open else done
+        events = [
+            *((STOPPED, reason) for reason in report.stopped),
+            (done, f"revision {study.revision}: {report.sentence}"),
+        ]
+        for state, reason in events:
+            record(
+                session,
+                Subject.STUDY,
+                study.id,
+                state,
+                study_id=study.id,
+                at=now,
+                reason=reason,
+            )
 
 
 def fail_report(session: Session, lease: queue.Lease, *, reason: str, now: datetime) -> None:

@@ -26,10 +26,11 @@ from training.runs import Making, begin
 from training.tables import LUNG_OPACITY
 
 RECIPES: dict[Size, Recipe] = {
-    "small": Recipe(),
+    "small": Recipe(epochs=4, tune_epochs=14, tune_rate=2e-4, watch=6, members=1),
     "large": Recipe(epochs=8, tune_epochs=16, members=1),
 }
-"""How each size is trained: the large one is meant for a GPU, its backbone's end is trained too."""
+"""How each size is trained: the heads first, then the backbone's end too. The large one is meant
+for a GPU."""
 SIDE = 512
 FOLDS = 5
 INTENDED_USE = (
@@ -134,6 +135,7 @@ def make_default_bundle(
         manifest,
         members=members,
         kinds=kinds.head,
+        mirrored=recipe.mirrored,
         golden=_golden(seed, form),
         model_card=card,
         model_card_html=card_page(f"{manifest.id} {manifest.version}", card, told),

@@ -24,6 +24,7 @@ def export_bundle(
     *,
     members: Sequence[keras.Model] | None = None,
     kinds: keras.Model | None = None,
+    mirrored: bool = False,
     golden: NDArray[np.uint8],
     model_card: str,
     model_card_html: str | None = None,
@@ -31,13 +32,13 @@ def export_bundle(
 ) -> Bundle:
     """Write `network` as a bundle at `path`; needs the TensorFlow backend.
 
-    `members` are heads in place of the network's own, `kinds` tells what kind of picture a film is
-    (see `networks.whole`). `golden` is (n, size, size) uint8, films that may be given away; the
-    output recorded for it is TensorFlow's.
+    `members` are heads in place of the network's own, `kinds` tells what kind of picture a film is,
+    `mirrored` has each film read mirrored too (see `networks.whole`). `golden` is (n, size, size)
+    uint8, films that may be given away; the output recorded for it is TensorFlow's.
     """
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "network"
-        model = whole(network, members, kinds)
+        model = whole(network, members, kinds, mirrored=mirrored)
         save_network(model, saved)
         found = {name: np.asarray(v) for name, v in model(golden[..., None]).items()}
         return write_bundle(

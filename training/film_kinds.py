@@ -85,7 +85,7 @@ def train(
     """Make examples, fit the head, and choose and measure its thresholds out-of-fold.
 
     Args:
-        featurise: The frozen stem, as `training.stem` runs it; the head reads its finest features.
+        featurise: The frozen stem, as `training.stem` runs it; the head reads its first features.
         squares: Real frontal films, (n, S, S) uint8, as the network sees them.
         patients: The patient of each film.
         seed: Seed of all chance.

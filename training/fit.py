@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from training.augment import Augmentation
 from training.losses import CellLoss, HeatLoss
-from training.networks import JIT, Network, decode
+from training.networks import JIT, Network, decode, mirror
 from training.stem import Features
 
 
@@ -28,6 +28,8 @@ class Recipe:
     backbone's end is trained too. What counts is the moving average of the weights (`ema` a step).
     Every `watch` epochs the held-out films are read, and the epoch with the best challenge metric
     is taken. `members` heads, trained from different seeds, speak together.
+
+    With `mirrored` each film is read mirrored too, and what is said of both counts.
 
     `others_weight` weighs films that are not of the challenge, and `others_trust` says how far
     their labels are believed.
@@ -47,6 +49,7 @@ class Recipe:
     ema: float = 0.98
     watch: int = 5
     members: int = 2
+    mirrored: bool = True
     cells: float = 1.0
     heat: float = 2.0
     trust: float = 0.95
@@ -89,6 +92,10 @@ class Said:
 
     logits: NDArray[np.float32]
     cells: NDArray[np.float32]
+
+    def mirrored(self, size: int) -> Said:
+        """Return the same of the mirrored films, whose sides are `size` pixels."""
+        return Said(self.logits, keras.ops.convert_to_numpy(mirror(self.cells, size)))
 
 
 def fit(
@@ -170,7 +177,7 @@ def apply(network: Network, features: Features, batch: int = 32) -> Said:
 
 
 def together(said: Sequence[Said], size: int, batch: int = 64) -> Outputs:
-    """Join what several heads say of the same films, as `networks.whole` does, and decode boxes."""
+    """Join all that is said of the same films, as `networks.whole` does, and decode boxes."""
     logits = np.mean([each.logits for each in said], axis=0)
     cells = np.mean([each.cells for each in said], axis=0)
     decoded = [decode(cells[k : k + batch], size) for k in range(0, len(cells), batch)]

@@ -32,9 +32,14 @@ def model_card(
         "## What it is",
         "One pass: features of a backbone at strides 16 and 32, and on them probabilities of the"
         " three RSNA classes, boxes of lung opacity (anchor-free) and a heat map of it."
-        f" {recipe.members} heads that were trained from different seeds speak together."
-        f" Input: {manifest.input_size} x {manifest.input_size} pixels, 8 bit, air dark, the film's"
-        " shape kept, greys spread between the 0.5th and the 99.5th percentile. "
+        + (
+            f" {recipe.members} heads that were trained from different seeds speak together."
+            if recipe.members > 1
+            else ""
+        )
+        + (" A film is read as it is and mirrored, and the mean counts." if recipe.mirrored else "")
+        + f" Input: {manifest.input_size} x {manifest.input_size} pixels, 8 bit, air dark, the"
+        " film's shape kept, greys spread between the 0.5th and the 99.5th percentile. "
         + (
             "The backbone's first part is ImageNet's and was not trained."
             if recipe.tune_epochs

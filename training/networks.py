@@ -4,6 +4,7 @@ A backbone of `keras.applications` gives features at strides 16 and 32. On both,
 feature pyramid (Lin et al. 2017), stands an anchor-free box head (after FCOS, Tian et al. 2019); a
 heat map of opacity and a head for the three RSNA classes read the same features. The backbone is
 cut in two, so that its first part, which stays frozen, can be run once per film and augmentation.
+A film is read as it is and mirrored, and what is said of both counts.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Backbone:
     """A network of `keras.applications` and where it is tapped.
 
     `fine` (stride 16) and `coarse` (stride 32) name the layers whose features the heads read, `cut`
-    (stride 16) the last layer that stays frozen where the backbone's end is trained too. Inputs are
-    scaled to -1 to 1.
+    the last layer that stays frozen where the backbone's end is trained too. Inputs are scaled to
+    -1 to 1.
     """
 
     make: Callable[..., keras.Model]
@@ -50,7 +51,7 @@ class Backbone:
 BACKBONES: dict[Size, Backbone] = {
     "small": Backbone(
         keras.applications.MobileNetV2,
-        cut="block_12_add",
+        cut="block_5_add",
         fine="block_12_add",
         coarse="block_16_project_BN",
     ),
@@ -70,12 +71,22 @@ class Network:
     `stem`: uint8 (B, S, S, 1) to one or two feature maps, frozen. `heads`: a list of those feature
     maps to {"logits": (B, 3), "cells": (B, n, 5), "heat": (B, S/16, S/16)}: of n locations (see
     `locations`) each a logit of opacity and the log distances to the box's left, top, right and
-    bottom edge (see `decode`); the heat map in logits.
+    bottom edge (see `decode`); the heat map in logits. `trunk`: from the stem's first feature map
+    to the backbone's features at stride 16 as they were before any training, which tell what kind
+    of picture a film is; None where the stem's first are these.
     """
 
     size: int
     stem: keras.Model
     heads: keras.Model
+    trunk: keras.Model | None = None
+
+    def kinds_stem(self) -> keras.Model:
+        """Return the frozen part that a head for kinds reads: uint8 (B, S, S, 1) to features."""
+        features = self.stem.outputs[0]
+        return keras.Model(
+            self.stem.inputs, [self.trunk(features) if self.trunk is not None else features]
+        )
 
 
 def build(
@@ -131,7 +142,9 @@ def _build(
         for k, tensor in enumerate(split)
     ]
     features: Sequence[keras.KerasTensor] = inputs
+    trunk = None
     if tune:
+        trunk = _untouched(net, backbone)
         # The fine features may be the cut itself, which a model cannot give back.
         later = tapped[1:] if backbone.fine == backbone.cut else tapped
         second = keras.Model(split, later, name="backbone_second")
@@ -140,7 +153,20 @@ def _build(
                 layer.trainable = False
         found = second(inputs)
         features = [*inputs, *found] if len(later) == 1 else found
-    return Network(size, stem, _heads(inputs, features, width))
+    return Network(size, stem, _heads(inputs, features, width), trunk)
+
+
+def _untouched(net: keras.Model, backbone: Backbone) -> keras.Model | None:
+    """Copy the layers between the cut and the fine features, weights too, to stay frozen."""
+    if backbone.fine == backbone.cut:
+        return None
+    part = keras.Model(
+        net.get_layer(backbone.cut).output, net.get_layer(backbone.fine).output, name="trunk"
+    )
+    trunk = keras.models.clone_model(part)
+    trunk.set_weights(part.get_weights())
+    trunk.trainable = False
+    return trunk
 
 
 def _scale_for_relu(net: keras.Model, rng: np.random.Generator) -> None:
@@ -244,21 +270,50 @@ def decode(cells: keras.KerasTensor, size: int) -> tuple[keras.KerasTensor, kera
     return boxes, ops.sigmoid(cells[:, :, 0])
 
 
+def mirror(cells: keras.KerasTensor, size: int) -> keras.KerasTensor:
+    """Turn cells (B, n, 5) of mirrored films into cells of the films themselves, and back.
+
+    Works on tensors of any backend and on symbolic ones.
+    """
+    levels, start = [], 0
+    for side in (size // stride for stride in STRIDES):
+        level = ops.reshape(cells[:, start : start + side * side], (-1, side, side, 5))
+        opacity, left, top, right, bottom = ops.split(ops.flip(level, axis=2), 5, axis=-1)
+        turned = ops.concatenate([opacity, right, top, left, bottom], axis=-1)
+        levels.append(ops.reshape(turned, (-1, side * side, 5)))
+        start += side * side
+    return ops.concatenate(levels, axis=1)
+
+
 def whole(
     network: Network,
     members: Sequence[keras.Model] | None = None,
     kinds: keras.Model | None = None,
+    *,
+    mirrored: bool = False,
 ) -> keras.Model:
     """Join the parts to the exported network.
 
     uint8 (B, S, S, 1) to {"logits": (B, 3), "boxes": (B, n, 4), "scores": (B, n), "heat": (B, h,
-    w)}, the heat map 0 to 1. `members` are heads in place of the network's own: of several, the
-    mean of what they say, logits and log distances, is what counts. `kinds` reads the stem's first
-    feature map and adds "kinds", logits in the order of `inference.bundle.KINDS`.
+    w)}, the heat map 0 to 1. `members` are heads in place of the network's own. With `mirrored`
+    each film is read mirrored too. What counts is the mean of all that is said: of logits and log
+    distances. `kinds` reads what `Network.kinds_stem` gives and adds "kinds", logits in the order
+    of `inference.bundle.KINDS`.
     """
     image = layers.Input((network.size, network.size, 1), dtype="uint8", name="image")
     features = network.stem(image)
     said = [heads(features) for heads in members or [network.heads]]
+    if mirrored:
+        turned = network.stem(ops.flip(image, axis=2))
+        for heads in members or [network.heads]:
+            other = heads(turned)
+            said.append(
+                {
+                    "logits": other["logits"],
+                    "cells": mirror(other["cells"], network.size),
+                    "heat": ops.flip(other["heat"], axis=2),
+                }
+            )
     found = {
         name: said[0][name] if len(said) == 1 else layers.Average()([each[name] for each in said])
         for name in said[0]
@@ -271,5 +326,6 @@ def whole(
         "heat": ops.sigmoid(found["heat"]),
     }
     if kinds is not None:
-        outputs["kinds"] = kinds(features[0])
+        first = features[0]
+        outputs["kinds"] = kinds(network.trunk(first) if network.trunk is not None else first)
     return keras.Model(image, outputs, name="hilum")

@@ -48,8 +48,8 @@ class Making:
             precision=precision or self.precision,
         )
 
-    def identity(self, films: Films, recipe: Recipe) -> str:
-        """Return a text that names all that a training of this depends on."""
+    def identity(self, films: Films, recipe: Recipe | None) -> str:
+        """Return a text that names all that a training of this depends on, by a recipe or none."""
         file = self.weights
         start = "random" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
         folds = len(np.unique(films.folds))
@@ -67,6 +67,7 @@ def begin(
         variants=recipe.variants,
         pasted=recipe.pasted,
         controls=recipe.controls,
+        tune_epochs=min(recipe.tune_epochs, 1),  # where the network is cut
         augmentation=recipe.augmentation,
     )
     runs = Runs(
@@ -76,8 +77,9 @@ def begin(
         start,
         making.seed,
         work,
-        identity=making.identity(films, recipe),
+        identity=making.identity(films, replace(recipe, mirrored=True)),  # trained the same
         shown=making.identity(films, variants),
+        begun=making.identity(films, None),
         say=say,
     )
     return runs.pretrained()
@@ -88,7 +90,7 @@ class Runs:
     """Trains heads from one start, and takes what was finished before from `work`.
 
     `identity` names everything that the trainings depend on, `shown` all that the films' variants
-    depend on; `featurise` is the network's stem.
+    depend on, `begun` what the untrained network depends on; `featurise` is the network's stem.
     """
 
     recipe: Recipe
@@ -99,6 +101,7 @@ class Runs:
     work: Path
     identity: str
     shown: str
+    begun: str
     say: Callable[[str], None]
 
     def pretrained(self) -> Runs:
@@ -140,51 +143,64 @@ class Runs:
         )
 
     def out_of_fold(self, examples: Examples, films: Films) -> dict[int, list[Said]]:
-        """What each member says of the films, after every watched epoch, fold by fold."""
-        features, folds = self.featurise(films.images), films.folds
+        """What each member says of the films, after every watched epoch, fold by fold.
+
+        Of each member once as the films are and, if the recipe says so, once as they are mirrored.
+        """
+        folds = films.folds
+        seen = self.featurise(films.images)
+        turned = self.featurise(np.ascontiguousarray(films.images[:, :, ::-1]))
         found: dict[int, list[list[Said]]] = {}
         order = np.concatenate([np.flatnonzero(folds == k) for k in np.unique(folds)])
         back = np.argsort(order)
         for fold in np.unique(folds):
-            held = [each[folds == fold] for each in features]
+            held = [[each[folds == fold] for each in features] for features in (seen, turned)]
             for member in range(self.recipe.members):
                 told = self._watched(examples, np.flatnonzero(folds != fold), held, fold, member)
                 for epoch, said in told.items():
-                    parts = found.setdefault(epoch, [[] for _ in range(self.recipe.members)])
-                    parts[member].append(said)
+                    parts = found.setdefault(epoch, [[] for _ in range(2 * self.recipe.members)])
+                    for way, each in enumerate(said):
+                        parts[2 * member + way].append(each)
         return {
             epoch: [
                 Said(
                     np.concatenate([part.logits for part in parts])[back],
                     np.concatenate([part.cells for part in parts])[back],
                 )
-                for parts in members
+                for parts in (said if self.recipe.mirrored else said[::2])
             ]
-            for epoch, members in found.items()
+            for epoch, said in found.items()
         }
 
     def _watched(
         self,
         examples: Examples,
         films: NDArray[np.intp],
-        held: Sequence[NDArray[np.float16]],
+        held: Sequence[Features],
         fold: int,
         member: int,
-    ) -> dict[int, Said]:
+    ) -> dict[int, tuple[Said, Said]]:
+        """What a member says of a fold, by epoch: of its films as they are, and mirrored."""
         file = self._file(f"fold-{fold}-{member}").with_suffix(".npz")
         if not file.exists():
             told: dict[str, NDArray[np.float32]] = {}
 
             def watch(epoch: int) -> None:
-                said = apply(self.network, held)
-                told[f"logits-{epoch}"], told[f"cells-{epoch}"] = said.logits, said.cells
+                plain, turned = (apply(self.network, features) for features in held)
+                for way, said in enumerate((plain, turned.mirrored(self.network.size))):
+                    told[f"logits-{epoch}-{way}"] = said.logits
+                    told[f"cells-{epoch}-{way}"] = said.cells
 
             losses = self._fit(examples, films, self._seed(fold, member), watch)
             self.say(f"fold {fold}, member {member}: loss {losses[0]:.3f} to {losses[-1]:.3f}")
             _save(file, told)
         with np.load(file) as kept:
-            epochs = sorted(int(name.split("-")[1]) for name in kept if name.startswith("logits"))
-            return {k: Said(kept[f"logits-{k}"], kept[f"cells-{k}"]) for k in epochs}
+            epochs = sorted({int(name.split("-")[1]) for name in kept})
+
+            def said(epoch: int, way: int) -> Said:
+                return Said(kept[f"logits-{epoch}-{way}"], kept[f"cells-{epoch}-{way}"])
+
+            return {epoch: (said(epoch, 0), said(epoch, 1)) for epoch in epochs}
 
     def on_all(self, examples: Examples, epochs: int, like: keras.Model) -> list[keras.Model]:
         """Train the members on all films for so many epochs; they come back in the form `like`."""
@@ -209,15 +225,17 @@ class Runs:
         pictures: kind_examples.Recipe | None,
     ) -> TrainedKinds:
         """Train what tells kinds of pictures on the frontal films; kept in `work`."""
-        file = self._file("kinds", pictures).with_suffix(".npz")
+        named = _named(self.work, "kinds", self.begun, "" if pictures is None else f" {pictures}")
+        file = named.with_suffix(".npz")
         rules = TypeAdapter(FilmKinds)
+        stem = self.network.kinds_stem()
         if not file.exists():
             made = film_kinds.train(
-                self.featurise, images, patients, seed=self.seed, recipe=pictures, say=self.say
+                fastest(stem), images, patients, seed=self.seed, recipe=pictures, say=self.say
             )
             weights = {str(k): each for k, each in enumerate(made.head.get_weights())}
             _save(file, {**weights, "rule": np.array(rules.dump_json(made.rule).decode())})
-        head = film_kinds.head(tuple(self.network.stem.outputs[0].shape[1:]))
+        head = film_kinds.head(tuple(stem.outputs[0].shape[1:]))
         with np.load(file) as kept:
             head.set_weights([kept[str(k)] for k in range(len(kept.files) - 1)])
             return TrainedKinds(head, rules.validate_json(str(kept["rule"])))
@@ -236,8 +254,8 @@ class Runs:
     def _seed(self, fold: int, member: int) -> int:
         return self.seed + 100 * member + int(fold)
 
-    def _file(self, what: str, how: object = None) -> Path:
-        return _named(self.work, what, self.identity, "" if how is None else f" {how}")
+    def _file(self, what: str) -> Path:
+        return _named(self.work, what, self.identity)
 
 
 def _named(folder: Path, what: str, identity: str, how: str = "") -> Path:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
-from pydicom.config import disable_value_validation
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from inference.decode import read_header as read_shown
 from inference.prepare import display_again
 from inference.reading import RefusedError
 from inference.report import explicit, words
-from inference.report.check import check_content, check_overlay, check_report
+from inference.report.check import (
+    check_content,
+    check_film,
+    check_overlay,
+    check_presentation,
+    check_report,
+)
 from inference.report.content import report_content
 from inference.report.document import build_document
 from inference.report.equipment import encode
@@ -48,45 +54,82 @@ def build_study(job: StudyJob) -> StudyResult:
     """Make a study's SR, an overlay per film read, and what else the job asks for.
 
     That may be a presentation state per film with boxes, and the neutral result document. The same
-    job and files give the same bytes.
+    job and files give the same bytes. An object that is not valid is stopped alone.
 
     Raises:
         ReportError: no valid result can be made of these films.
+        OSError: a film cannot be read.
     """
     study = arrange(job)
     namer = Namer(
         study.headers[0].study_instance_uid,
         tuple(header.sop_instance_uid for header in study.headers),
         job.device.uid,
-        job.predecessor.sop_instance_uid if job.predecessor else None,
+        _before(job),
     )
-    with disable_value_validation():  # its warnings, while objects are checked, quote values
-        sr = _report(study, job, namer)
-        overlays = tuple(
-            _overlay(film, number, job, namer) for number, film in enumerate(study.films, start=1)
-        )
-        presentations = _presentations(study, job, namer) if job.presentations else ()
-        dicom = (sr, *overlays, *presentations)
-        return StudyResult(
-            finding=study.finding,
-            probability=study.probability,
-            sentence=words.sentence(study, job.device),
-            sr=sr,
-            overlays=overlays,
-            presentations=presentations,
-            document=build_document(study, job, namer, dicom) if job.document else None,
-        )
+    made: list[ResultObject] = []
+    stopped: list[str] = []
+    for what, make in _makers(study, job, namer):
+        try:
+            made += make()
+        except ReportError as error:
+            stopped.append(f"{what} is not sent: {error}")
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # its text may hold patient data
+            kind = type(error).__name__
+            stopped.append(f"{what} is not sent: an unforeseen error of the kind {kind}")
+    if not made:
+        raise ReportError("; ".join(stopped))
+    if job.document and made[0].kind == "sr":
+        made.append(build_document(study, job, namer, made))
+    elif job.document:
+        stopped.append("the result document is not sent: it speaks of a report that is stopped")
+    return StudyResult(
+        finding=study.finding,
+        probability=study.probability,
+        sentence=words.sentence(study, job.device),
+        objects=tuple(made),
+        stopped=tuple(stopped),
+    )
 
 
-def _report(study: Study, job: StudyJob, namer: Namer) -> ResultObject:
+def _before(job: StudyJob) -> str | None:
+    """Return what tells a revision's UIDs from those of the revision before it."""
+    if job.predecessor is not None:
+        return job.predecessor.sop_instance_uid
+    # The report before was stopped, and there is none to name; its overlays may have been sent.
+    return f"revision {job.revision}" if job.revision > 1 else None
+
+
+_Make = Callable[[], Iterable[ResultObject]]
+
+
+def _makers(study: Study, job: StudyJob, namer: Namer) -> Iterator[tuple[str, _Make]]:
+    """Yield what is to be made, the report first, each with its name for people."""
+    yield "the report", partial(_report, study, job, namer)
+    every = tuple(regions(study, namer))
+    for number, film in enumerate(study.films, start=1):
+        yield f"the overlay of image {number}", partial(_overlay, film, number, job, namer)
+    for number, film in enumerate(study.films, start=1):
+        marked = tuple(each for each in every if each.film is film)
+        if job.presentations and marked:
+            yield (
+                f"the presentation state of image {number}",
+                partial(_presentation, film, marked, number, job, namer),
+            )
+
+
+def _report(study: Study, job: StudyJob, namer: Namer) -> Iterator[ResultObject]:
     content = report_content(study, job.device, namer)
     check_content(content, study)
     report = _object("sr", build_sr(study, content, job, namer), ExplicitVRLittleEndian, None)
-    check_report(report, study)
-    return report
+    check_report(report, study, job.predecessor)
+    yield report
 
 
-def _overlay(film: Film, number: int, job: StudyJob, namer: Namer) -> ResultObject:
+def _overlay(film: Film, number: int, job: StudyJob, namer: Namer) -> Iterator[ResultObject]:
+    check_film(film)
     try:
         pixels = display_again(film.path, job.max_pixels)
     except RefusedError as error:
@@ -97,30 +140,23 @@ def _overlay(film: Film, number: int, job: StudyJob, namer: Namer) -> ResultObje
     elements = build_sc(film.header, picture, number, job, namer)
     overlay = _object("sc", elements, JPEGBaseline8Bit, film.header.sop_instance_uid)
     check_overlay(overlay, film.header, *picture.shape[:2])
-    return overlay
-
-
-def _presentations(study: Study, job: StudyJob, namer: Namer) -> tuple[ResultObject, ...]:
-    every = tuple(regions(study, namer))
-    made = [
-        _presentation(film, [each for each in every if each.film is film], number, job, namer)
-        for number, film in enumerate(study.films, start=1)
-        if film.reading.boxes
-    ]
-    return tuple(each for each in made if each is not None)
+    yield overlay
 
 
 def _presentation(
     film: Film, marked: Sequence[Region], number: int, job: StudyJob, namer: Namer
-) -> ResultObject | None:
+) -> Iterator[ResultObject]:
+    """Make the presentation state of a film, none of one in colour."""
+    check_film(film)
     try:
         shown = read_shown(film.path)
     except RefusedError as error:
         raise ReportError(f"a film that was read cannot be parsed again: {error}") from error
-    if not is_grayscale(shown):
-        return None
-    elements = build_presentation(film, shown, marked, number, job, namer)
-    return _object("gsps", elements, ExplicitVRLittleEndian, film.header.sop_instance_uid)
+    if is_grayscale(shown):
+        elements = build_presentation(film, shown, marked, number, job, namer)
+        state = _object("gsps", elements, ExplicitVRLittleEndian, film.header.sop_instance_uid)
+        check_presentation(state, film.header, marked)
+        yield state
 
 
 def _object(

@@ -91,18 +91,43 @@ class StudyResult:
     """What is reported of a study, and the objects that say it.
 
     `probability` is the highest probability of pneumonia of its images, None where none was read.
+    `stopped` tells, in a sentence each, which objects are not valid and so not among `objects`, and
+    why.
     """
 
     finding: Finding
     probability: float | None
     sentence: str
-    sr: ResultObject
-    overlays: tuple[ResultObject, ...]
-    presentations: tuple[ResultObject, ...] = ()
-    document: ResultObject | None = None
+    objects: tuple[ResultObject, ...]
+    stopped: tuple[str, ...] = ()
 
     @property
-    def objects(self) -> tuple[ResultObject, ...]:
-        """Everything that the report consists of, the SR first."""
-        document = () if self.document is None else (self.document,)
-        return (self.sr, *self.overlays, *self.presentations, *document)
+    def sr(self) -> ResultObject:
+        """The Structured Report.
+
+        Raises:
+            LookupError: it was stopped.
+        """
+        (report,) = self.of_kind("sr") or (None,)
+        if report is None:
+            raise LookupError("the report was stopped")
+        return report
+
+    @property
+    def overlays(self) -> tuple[ResultObject, ...]:
+        """The Secondary Captures."""
+        return self.of_kind("sc")
+
+    @property
+    def presentations(self) -> tuple[ResultObject, ...]:
+        """The presentation states."""
+        return self.of_kind("gsps")
+
+    @property
+    def document(self) -> ResultObject | None:
+        """The neutral result document, where it was asked for."""
+        return next(iter(self.of_kind("json")), None)
+
+    def of_kind(self, kind: Kind) -> tuple[ResultObject, ...]:
+        """Return the objects of a kind."""
+        return tuple(each for each in self.objects if each.kind == kind)

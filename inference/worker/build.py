@@ -21,13 +21,14 @@ class Built:
     probability: float | None
     sentence: str
     results: tuple[NewResult, ...]
+    stopped: tuple[str, ...]
 
 
 def build(job: StudyJob, root: Path) -> Built:
     """Build a study's objects and keep them below the data folder `root`.
 
     Raises:
-        ReportError: an object would not be valid.
+        ReportError: no object would be valid; one that is not is stopped alone.
         OSError: the files cannot be read or written.
     """
     study = build_study(job)
@@ -39,6 +40,7 @@ def build(job: StudyJob, root: Path) -> Built:
         study.probability,
         study.sentence,
         tuple(_described(each, paths[_name(each)]) for each in study.objects),
+        study.stopped,
     )
 
 

@@ -357,7 +357,10 @@ class Worker:
             recorded_at=recorded_at(source),
             results=built.results,
             priority=priority_of(source),
+            stopped=built.stopped,
         )
+        for reason in built.stopped:
+            _log.error("A result was stopped: %s.", reason)
         sender = (source.source_ae, source.source_address)
         if not self._settings.recipients(*sender):
             _log.warning("A report goes nowhere: no destination is configured for its sender.")

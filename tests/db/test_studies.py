@@ -557,3 +557,36 @@ def test_every_event_has_the_time_of_its_move(database: Database, clock: Clock) 
         ("delivery", "pending", timedelta(seconds=10)),
         ("study", "reported", timedelta(seconds=10)),
     ]
+
+
+def test_what_was_stopped_is_told_and_the_rest_is_sent(database: Database) -> None:
+    _await_report(database)
+    made = new_report(new_result("sr"), stopped=("the overlay of image 1 is not sent: a fault",))
+    study_id = report(database, made=made)
+    (study,) = rows(database, Study)
+    assert study.state is StudyState.REPORTED
+    told = [(state, reason) for _, state, reason in events(database, study_id)]
+    assert ("stopped", "the overlay of image 1 is not sent: a fault") in told
+    assert len(rows(database, Delivery)) == 1
+
+
+def test_a_study_whose_report_was_stopped_has_failed_and_can_be_retried(database: Database) -> None:
+    _await_report(database)
+    made = new_report(new_result("sc"), stopped=("the report is not sent: a fault",))
+    study_id = report(database, made=made)
+    (study,) = rows(database, Study)
+    assert study.state is StudyState.FAILED
+    assert len(rows(database, Delivery)) == 1, "its overlay goes out"
+    with database.write() as session:
+        assert studies.retry(session, study_id, now=database.now(session)) == 1
+    close_quiet(database, 0)
+    assert material(database, study_id).prior is None
+    report(database)
+    (study,) = rows(database, Study)
+    assert (study.state, study.revision) == (StudyState.REPORTED, 2)
+
+
+def _await_report(database: Database) -> None:
+    receive(database, film())
+    read_all(database)
+    close_quiet(database, 0)

@@ -55,6 +55,8 @@ class Destination:
         *,
         ae_title: str = "PACS",
         answer: Answer = lambda _: 0x0000,
+        max_associations: int = 10,
+        max_pdu: int = 16_382,
     ) -> None:
         self.port = peers.free_port()
         self.ae_title = ae_title
@@ -63,6 +65,8 @@ class Destination:
         self.associations = 0
         self.callers: set[str] = set()
         self._contexts = contexts
+        self._max_associations = max_associations
+        self._max_pdu = max_pdu
         self._guard = threading.Lock()
         self._server: Any = None
 
@@ -79,6 +83,8 @@ class Destination:
         """Listen, at first or again."""
         ae = AE(self.ae_title)
         ae.require_called_aet = True
+        ae.maximum_associations = self._max_associations
+        ae.maximum_pdu_size = self._max_pdu
         for sop_class, syntax in self._contexts:
             ae.add_supported_context(sop_class, syntax)
         ae.add_supported_context("1.2.840.10008.1.1")

@@ -24,6 +24,7 @@ from db.studies import NewResult
 from scp_service import deliver
 from scp_service.destinations import CONNECTORS, Answer, Outcome, PeerError
 from scp_service.destinations.adapt import twin_uid
+from scp_service.store_scu import Peer, associated
 from settings import DicomDestination, Settings
 from tests import peers
 from tests.db.makers import RunningClock, film, new_report, reported_study, rows
@@ -320,6 +321,56 @@ def test_a_peer_of_uncompressed_objects_gets_them_decoded(work: Work, syntax: st
     received = sent[str(overlay.sop_instance_uid)]
     picture = dcmread(BytesIO(received.encoded), force=True)
     assert (picture.Rows, picture.Columns, len(picture.PixelData)) == (48, 64, 48 * 64 * 3)
+
+
+def test_a_peer_of_one_association_at_a_time_is_waited_for(work: Work) -> None:
+    with Destination(max_associations=1) as pacs:
+        results = work.study("sr", "sc")
+        busy = Peer("127.0.0.1", pacs.port, "PACS", "OTHER", 20)
+        with work.delivering(to(pacs)):
+            with associated(busy, [(SR, EXPLICIT)]):
+                peers.wait_until(
+                    lambda: all(
+                        "rejected the association (rejected transient" in (each.reason or "")
+                        for each in work.deliveries()
+                    ),
+                    "the rejection to be noted",
+                )
+                assert work.all_are(PENDING)
+            work.wait_until_sent()
+        assert pacs.uids == [str(each.sop_instance_uid) for each in results]
+        assert {task.attempts for task in rows(work.database, Task)} <= {0, 1}
+
+
+@pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
+def test_a_warning_means_that_the_peer_keeps_the_object(
+    work: Work, pacs: Destination, status: int
+) -> None:
+    pacs.answer = lambda _: status
+    work.study("sr")
+    with work.delivering(to(pacs)):
+        work.wait_until_sent()
+    assert [each.status for each in work.deliveries()] == [status]
+    assert len(pacs.received) == 1
+
+
+def test_a_peer_that_fails_to_process_now_and_then_gets_the_object_again(
+    work: Work, pacs: Destination
+) -> None:
+    pacs.answer = lambda _: 0x0110 if len(pacs.received) < 4 else 0x0000
+    work.study("sr")
+    with work.delivering(to(pacs)):
+        work.wait_until_sent()
+    assert len(pacs.received) == 4
+
+
+def test_a_peer_of_small_pdus_gets_the_same_bytes(work: Work) -> None:
+    with Destination(max_pdu=4096) as pacs:
+        results = work.study("sr", "sc")
+        with work.delivering(to(pacs)):
+            work.wait_until_sent()
+        for result, received in zip(results, pacs.received, strict=True):
+            assert work.store.path(result.path).read_bytes().endswith(received.encoded)
 
 
 def test_what_a_peer_takes_in_no_form_is_rejected_and_the_rest_is_sent(work: Work) -> None:

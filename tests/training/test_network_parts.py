@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training.fit import Said, apply, together
-from training.networks import BACKBONES, HeatFigures, Network, build, whole
+from training.networks import BACKBONES, HeatFigures, Network, build, locations, whole
 from training.phantoms import Kind, phantom
 from training.stem import featurise, on_cpu
 
@@ -54,6 +54,40 @@ def test_several_heads_speak_with_their_mean(network: Network, images: np.ndarra
     joined = whole(network, [network.heads, other])(images[..., None])
     assert np.asarray(joined["logits"]) == pytest.approx(mean.logits, abs=0.02)
     assert np.asarray(joined["scores"]) == pytest.approx(mean.scores, abs=0.01)
+
+
+def test_a_mirrored_film_is_read_as_the_film_is(network: Network, images: np.ndarray) -> None:
+    joined = whole(network, mirrored=True)
+    plain = {name: np.asarray(value) for name, value in joined(images[..., None]).items()}
+    turned = {name: np.asarray(value) for name, value in joined(images[:, :, ::-1, None]).items()}
+    assert turned["logits"] == pytest.approx(plain["logits"], abs=1e-3)
+    assert turned["heat"] == pytest.approx(plain["heat"][:, :, ::-1], abs=1e-3)
+    at = locations(SIZE)
+    place = {tuple(where): k for k, where in enumerate(at.tolist())}
+    there = [place[SIZE - x, y, stride] for x, y, stride in at.tolist()]
+    assert turned["scores"][:, there] == pytest.approx(plain["scores"], abs=1e-3)
+    left, top, right, bottom = np.moveaxis(turned["boxes"][:, there], -1, 0)
+    found = np.stack([SIZE - right, top, SIZE - left, bottom], axis=-1)
+    assert found == pytest.approx(plain["boxes"], abs=0.1)
+
+
+def test_a_film_read_mirrored_too_says_the_mean(network: Network, images: np.ndarray) -> None:
+    plain = apply(network, featurise(network.stem, images))
+    turned = apply(network, featurise(network.stem, np.ascontiguousarray(images[:, :, ::-1])))
+    mean = together([plain, turned.mirrored(SIZE)], SIZE)
+    joined = whole(network, mirrored=True)(images[..., None])
+    assert np.asarray(joined["logits"]) == pytest.approx(mean.logits, abs=0.02)
+    assert np.asarray(joined["scores"]) == pytest.approx(mean.scores, abs=0.01)
+
+
+def test_what_tells_kinds_reads_what_no_training_has_touched(images: np.ndarray) -> None:
+    network = build(SIZE, None, seed=0, tune=True)
+    plain = build(SIZE, None, seed=0)
+    before = featurise(plain.stem, images)[0]
+    assert featurise(network.kinds_stem(), images)[0] == pytest.approx(before, rel=0.01, abs=0.01)
+    second = network.heads.get_layer("backbone_second")
+    second.set_weights([weight * 0 for weight in second.get_weights()])
+    assert featurise(network.kinds_stem(), images)[0] == pytest.approx(before, rel=0.01, abs=0.01)
 
 
 def test_openvino_gives_the_stems_features(network: Network, images: np.ndarray) -> None:

@@ -139,6 +139,11 @@ def _partial(dataset: Dataset) -> None:
     dataset.CompletionFlag = "PARTIAL"
 
 
+def _partial_and_why(dataset: Dataset) -> None:
+    _partial(dataset)
+    dataset.CompletionFlagDescription = "one of two images was not analysed"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -146,18 +151,19 @@ def _partial(dataset: Dataset) -> None:
         (_other_name, "another PatientName"),
         (_other_study, "another study"),
         (_other_instance, "its own UIDs"),
-        (_no_evidence, "evidence"),
-        (_verified, "unverified"),
-        (_partial, "completion"),
+        (_no_evidence, "no value in ReferencedSOPSequence"),
+        (_verified, "VerificationFlag"),
+        (_partial, "CompletionFlagDescription"),
+        (_partial_and_why, "completion"),
     ],
 )
 def test_a_wrong_report_is_stopped(
     usual: StudyJob, change: Callable[[Dataset], None], message: str
 ) -> None:
     report, study = build_study(usual).sr, arrange(usual)
-    check_report(report, study)
+    check_report(report, study, None)
     with pytest.raises(ReportError, match=message):
-        check_report(_edited(report, change), study)
+        check_report(_edited(report, change), study, None)
 
 
 def _other_source(dataset: Dataset) -> None:
@@ -176,7 +182,7 @@ def _taller(dataset: Dataset) -> None:
     ("change", "message"),
     [
         (_other_patient, "another PatientID"),
-        (_other_source, "its film"),
+        (_other_source, "refers to an instance"),
         (_no_jpeg, "complete JPEG"),
         (_taller, "wrong size"),
     ],

@@ -13,12 +13,12 @@ from sqlalchemy.exc import OperationalError
 
 from db import studies
 from db.files import FileStore
-from db.models import Instance, Result, StoredReading, Study, Task
+from db.models import Event, Instance, Result, StoredReading, Study, Task
 from db.session import Database
 from inference.bundle import KINDS, FilmKinds, Metric
 from inference.predict import Predictor, Raw
-from tests.db.makers import rows
-from tests.inference.worker.work import receive, reported, working
+from tests.db.makers import close_quiet, rows
+from tests.inference.worker.work import receive, reported, worker_settings, working
 from tests.peers import wait_until
 
 
@@ -60,6 +60,30 @@ def test_a_film_that_the_network_sees_to_be_none_is_refused_and_reported_as_not_
     assert rows(database, StoredReading) == []
     assert (study.finding, study.probability) == ("failed", None)
     assert study.sentence.startswith(f"Not analysed ({image.reason.rstrip('.')}")
+
+
+def test_a_result_that_is_not_valid_is_stopped_told_and_holds_up_no_other(
+    database: Database,
+    store: FileStore,
+    predictor: Predictor,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    receive(database, store, tmp_path, "normal")
+    with working(database, store, predictor, settings=worker_settings(study_quiet_seconds=600)):
+        wait_until(lambda: rows(database, StoredReading), "a reading", seconds=200)
+        (image,) = rows(database, Instance)
+        film = store.path(image.path)
+        film.write_bytes(film.read_bytes()[:-1000])  # the header stays, the pixels cannot be shown
+        close_quiet(database, 0)
+        wait_until(lambda: reported(database, 1), "a report", seconds=60)
+    assert [each.kind for each in rows(database, Result)] == ["sr"]
+    (study,) = rows(database, Study)
+    assert study.state == "reported"
+    (stopped,) = [each for each in rows(database, Event) if each.state == "stopped"]
+    assert (stopped.subject, stopped.study_id) == ("study", study.id)
+    assert "the overlay of image 1 is not sent: " in stopped.reason
+    assert f"A result was stopped: {stopped.reason}." in caplog.messages
 
 
 def test_a_database_that_fails_for_a_while_costs_no_reading(
