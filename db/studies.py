@@ -71,6 +71,8 @@ class NewResult:
     path: str
     size: int
     file_sha256: str
+    destinations: tuple[str, ...] | None = None
+    """The only ones that it may go to; None: all whose profile asks for its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,12 +329,27 @@ def _add_reports(
             for instance, _ in each.source.images
         )
         results += [
-            (report.study_id, Result(report_id=report.id, **asdict(new)), each.profiles)
+            (report.study_id, _result(report.id, new), _profiles_for(new, each.profiles))
             for new in each.report.results
         ]
     session.add_all(result for _, result, _ in results)
     session.flush()
     return results
+
+
+def _result(report_id: int, new: NewResult) -> Result:
+    kept = asdict(new)
+    del kept["destinations"]
+    return Result(report_id=report_id, **kept)
+
+
+def _profiles_for(
+    new: NewResult, profiles: Mapping[str, Sequence[str]]
+) -> Mapping[str, Sequence[str]]:
+    """Return the profiles of those that a result may go to."""
+    if new.destinations is None:
+        return profiles
+    return {name: kinds for name, kinds in profiles.items() if name in new.destinations}
 
 
 def _material(session: Session, study: Study) -> Material:

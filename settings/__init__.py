@@ -4,7 +4,12 @@ Every key has a default, its unit and one sentence. `load()` is the only way in;
 `SettingsError` with a message that names the key and the place it came from.
 """
 
-from settings.destinations import Destination, DicomDestination, Hl7Destination
+from settings.destinations import (
+    Destination,
+    DicomDestination,
+    Hl7Destination,
+    ImagingDestination,
+)
 from settings.doubts import doubts
 from settings.effective import Effective, mask_url
 from settings.errors import SettingsError
@@ -37,6 +42,7 @@ __all__ = [
     "Effective",
     "Eligibility",
     "Hl7Destination",
+    "ImagingDestination",
     "Listener",
     "Loaded",
     "Peer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
@@ -31,6 +32,7 @@ from inference.report.job import (
     StudyJob,
     StudyResult,
 )
+from inference.report.look import Look
 from inference.report.overlay import draw
 from inference.report.presentation import build_presentation
 from inference.report.regions import Region, regions
@@ -110,7 +112,11 @@ def _makers(study: Study, job: StudyJob, namer: Namer) -> Iterator[tuple[str, _M
     yield "the report", partial(_report, study, job, namer)
     every = tuple(regions(study, namer))
     for number, film in enumerate(study.films, start=1):
-        yield f"the overlay of image {number}", partial(_overlay, film, number, job, namer)
+        for look, destinations in _wanted(film, study, job).items():
+            yield (
+                f"the overlay of image {number}",
+                partial(_overlay, film, number, job, namer, look, destinations),
+            )
     for number, film in enumerate(study.films, start=1):
         marked = tuple(each for each in every if each.film is film)
         if job.presentations and marked:
@@ -128,7 +134,28 @@ def _report(study: Study, job: StudyJob, namer: Namer) -> Iterator[ResultObject]
     yield report
 
 
-def _overlay(film: Film, number: int, job: StudyJob, namer: Namer) -> Iterator[ResultObject]:
+def _wanted(film: Film, study: Study, job: StudyJob) -> dict[Look, tuple[str, ...] | None]:
+    """Return the looks that are asked of a film's overlay, each with its destinations."""
+    wanted: dict[Look, tuple[str, ...] | None] = {}
+    for each in job.overlays:
+        if not each.covers(film.reading, study.finding):
+            continue
+        others = wanted.setdefault(each.look, ())
+        if each.destination is None or others is None:
+            wanted[each.look] = None
+        else:
+            wanted[each.look] = (*others, each.destination)
+    return wanted
+
+
+def _overlay(
+    film: Film,
+    number: int,
+    job: StudyJob,
+    namer: Namer,
+    look: Look,
+    destinations: tuple[str, ...] | None,
+) -> Iterator[ResultObject]:
     check_film(film)
     try:
         pixels = display_again(film.path, job.max_pixels)
@@ -136,11 +163,11 @@ def _overlay(film: Film, number: int, job: StudyJob, namer: Namer) -> Iterator[R
         raise ReportError(f"a film that was read cannot be decoded again: {error}") from error
     if pixels.shape != (film.reading.rows, film.reading.columns):
         raise ReportError("a film does not have the size that its reading was made at")
-    picture = draw(pixels, film.reading, job.device, max_side=job.sc_max_side)
-    elements = build_sc(film.header, picture, number, job, namer)
+    picture = draw(pixels, film.reading, job.device, look)
+    elements = build_sc(film.header, picture, number, job, namer, look)
     overlay = _object("sc", elements, JPEGBaseline8Bit, film.header.sop_instance_uid)
     check_overlay(overlay, film.header, *picture.shape[:2])
-    yield overlay
+    yield replace(overlay, destinations=destinations)
 
 
 def _presentation(

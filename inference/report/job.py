@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from inference.reading import Device, Finding, Reading, Refusal
+from inference.report.look import Overlays
 
 Kind = Literal["sr", "sc", "gsps", "json"]
 """Structured Report, Secondary Capture, Grayscale Softcopy Presentation State, and the document."""
@@ -42,8 +43,8 @@ class StudyJob:
     """All that a report is made of.
 
     `recorded_at` is aware and stands in every date and time of the results; `revision` counts from
-    1; `sc_max_side` is the longest side of an overlay in pixels (0: the film's own size) and
-    `jpeg_quality` its JPEG quality; films with more than `max_pixels` pixels are not decoded.
+    1; `overlays` are the overlays to make and for whom, each look once, and `jpeg_quality` their
+    JPEG quality; films with more than `max_pixels` pixels are not decoded.
     `presentations` asks for presentation states too, `document` for the neutral result document,
     which says whether the study is `urgent`.
     """
@@ -53,9 +54,9 @@ class StudyJob:
     recorded_at: datetime
     revision: int
     predecessor: Predecessor | None
-    sc_max_side: int
     jpeg_quality: int
     max_pixels: int
+    overlays: tuple[Overlays, ...] = (Overlays(),)
     presentations: bool = False
     document: bool = False
     urgent: bool = False
@@ -74,7 +75,8 @@ class ResultObject:
 
     `source_sop_instance_uid` is the film of an overlay or a presentation. The document has no SOP
     class, series or transfer syntax, so these are empty; its `sop_instance_uid` is made as the
-    others' are.
+    others' are. `destinations` are the only ones that it may go to; None: all that ask for its
+    kind.
     """
 
     kind: Kind
@@ -84,6 +86,7 @@ class ResultObject:
     transfer_syntax_uid: str
     data: bytes
     source_sop_instance_uid: str | None
+    destinations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,9 @@ from PIL import ImageFont
 
 from inference.reading import Box, Device, Finding, Reading
 from inference.report import words
+from inference.report.look import COLOURS, USUAL, Colour, Look
 
 Picture = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-"""Blue, green, red."""
-
-AMBER: Colour = (32, 184, 255)
 WHITE: Colour = (248, 248, 248)
 GREY: Colour = (214, 214, 214)
 BLACK: Colour = (16, 16, 16)
@@ -31,25 +28,23 @@ _DIM = 0.3
 _SEPARATOR = "  \u00b7  "
 
 
-def draw(film: Picture, reading: Reading, device: Device, *, max_side: int = 0) -> Picture:
-    """Return `film` (rows, columns), as a person sees it, as BGR with boxes and a legend.
-
-    `max_side` is the longest side of the picture in pixels; 0, or more than the film has, keeps the
-    film's own size.
-    """
-    film = _fit(film, max_side)
+def draw(film: Picture, reading: Reading, device: Device, look: Look = USUAL) -> Picture:
+    """Return `film` (rows, columns), as a person sees it, as BGR with boxes and a legend."""
+    film = _fit(film, look.max_side)
+    colour = COLOURS[look.colour]
     picture = np.asarray(cv2.cvtColor(film, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     rows, columns = film.shape
     style = _style(rows, columns)
-    lines = _legend(reading, device, columns - 2 * style.margin, style)
+    lines = _legend(reading, device, look, columns - 2 * style.margin, style)
     step = round(style.text * 1.45)
     strip = max(rows - step * len(lines) - round(style.margin * 1.3), 0)
     _dim(picture[strip:])
     scale = columns / reading.columns
-    for box in reversed(reading.boxes):
-        _outline(picture, box, scale, style)
-    for box in reversed(reading.boxes):
-        _score(picture, box, scale, strip, style)
+    boxes = look.shown(reading).boxes
+    for box in reversed(boxes):
+        _outline(picture, box, scale, style, colour)
+    for box in reversed(boxes):
+        _score(picture, box, scale, strip, style, colour)
     for number, line in enumerate(lines):
         _write(picture, line, style.margin, strip + style.margin + number * step)
     return picture
@@ -88,17 +83,19 @@ def _style(rows: int, columns: int) -> _Style:
     )
 
 
-def _outline(picture: Picture, box: Box, scale: float, style: _Style) -> None:
+def _outline(picture: Picture, box: Box, scale: float, style: _Style, colour: Colour) -> None:
     """Draw a box in colour between two dark lines, which keep it visible on bright ground."""
     left, top, right, bottom = _pixels(picture, box, scale)
-    for thickness, colour in ((style.line + 2 * style.halo, BLACK), (style.line, AMBER)):
-        cv2.rectangle(picture, (left, top), (right, bottom), colour, thickness)
+    for thickness, ink in ((style.line + 2 * style.halo, BLACK), (style.line, colour)):
+        cv2.rectangle(picture, (left, top), (right, bottom), ink, thickness)
 
 
-def _score(picture: Picture, box: Box, scale: float, floor: int, style: _Style) -> None:
+def _score(
+    picture: Picture, box: Box, scale: float, floor: int, style: _Style, colour: Colour
+) -> None:
     """Write the score of a box above its corner, or inside it where there is no room above."""
     left, top, _, _ = _pixels(picture, box, scale)
-    line = _Line(_text(words.percent(box.score), style.text), AMBER)
+    line = _Line(_text(words.percent(box.score), style.text), colour)
     rows, columns = line.cover.shape
     pad = max(style.text // 4, 2)
     gap = style.line + style.halo
@@ -111,11 +108,16 @@ def _score(picture: Picture, box: Box, scale: float, floor: int, style: _Style) 
     _write(picture, line, x + pad, y + pad)
 
 
-def _legend(reading: Reading, device: Device, width: int, style: _Style) -> list[_Line]:
+def _legend(reading: Reading, device: Device, look: Look, width: int, style: _Style) -> list[_Line]:
     """Return the lines that say what was found, by what, and what that is worth."""
-    found = AMBER if reading.finding is Finding.OPACITY else WHITE
-    headline = _wrap([words.headline(reading)], width, style.text)
-    details = _wrap(words.legend(reading, device), width, style.small_text)
+    found = COLOURS[look.colour] if reading.finding is Finding.OPACITY else WHITE
+    headline = _wrap([words.headline(look.shown(reading))], width, style.text)
+    hidden = len(reading.boxes) - len(look.shown(reading).boxes)
+    details = _wrap(
+        [*words.hidden(hidden, look.min_score), *words.legend(reading, device)],
+        width,
+        style.small_text,
+    )
     return [
         *(_Line(_text(line, style.text), found) for line in headline),
         *(_Line(_text(line, style.small_text), GREY) for line in details),

@@ -27,7 +27,7 @@ LAYER = "OPACITIES"
 
 _AMBER = (52435, 37612, 52769)
 """The overlay's amber, sRGB 255, 184, 32, as PCS-Values of CIELab (PS3.3 C.10.7.1.1)."""
-_NOTE_TOP_LEFT, _NOTE_BOTTOM_RIGHT = (0.02, 0.92), (0.98, 0.99)
+_NOTE_TOP_LEFT, _NOTE_BOTTOM_RIGHT = (0.02, 0.86), (0.98, 0.99)
 """Where the note stands, in shares of the displayed area."""
 
 
@@ -130,7 +130,7 @@ def _note(film: Film, job: StudyJob) -> bytes:
     lines = (words.headline(film.reading), *words.legend(film.reading, job.device))
     return explicit.item(
         explicit.attributes(
-            UnformattedTextValue="; ".join(lines),
+            UnformattedTextValue="\r\n".join(lines),
             BoundingBoxAnnotationUnits="DISPLAY",
             BoundingBoxTextHorizontalJustification="LEFT",
         )

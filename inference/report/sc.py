@@ -11,15 +11,21 @@ from inference.report import codes, explicit, words
 from inference.report.equipment import new_result
 from inference.report.header import FilmHeader, ReportError
 from inference.report.job import StudyJob
+from inference.report.look import Look
 from inference.report.uids import Namer
 
 SERIES_NUMBER = 9002
 
 
 def build_sc(
-    film: FilmHeader, picture: NDArray[np.uint8], number: int, job: StudyJob, namer: Namer
+    film: FilmHeader,
+    picture: NDArray[np.uint8],
+    number: int,
+    job: StudyJob,
+    namer: Namer,
+    look: Look,
 ) -> explicit.Elements:
-    """Return `picture` (rows, columns, BGR) as instance `number` of the overlays."""
+    """Return `picture` (rows, columns, BGR) as instance `number` of the overlays of a look."""
     image = new_result(film, job.device, job.recorded_at)
     date = explicit.text(image, "InstanceCreationDate")
     time = explicit.text(image, "InstanceCreationTime")
@@ -27,8 +33,8 @@ def build_sc(
         ContentDate=date,
         ContentTime=time,
         SOPClassUID=SecondaryCaptureImageStorage,
-        SOPInstanceUID=namer.instance("sc", film.sop_instance_uid),
-        SeriesInstanceUID=namer.series("sc"),
+        SOPInstanceUID=namer.instance("sc", film.sop_instance_uid, look.name),
+        SeriesInstanceUID=namer.series("sc", look.name),
         SeriesNumber=SERIES_NUMBER,
         InstanceNumber=number,
         Modality="OT",

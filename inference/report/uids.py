@@ -26,13 +26,16 @@ class Namer:
     device_uid: str
     predecessor: str | None
 
-    def series(self, kind: str) -> str:
-        """Series Instance UID of the results of `kind` ("sr", "sc")."""
-        return self._name(f"{kind}.series")
+    def series(self, kind: str, look: str = "") -> str:
+        """Series Instance UID of the results of `kind` ("sr", "sc", "gsps") with a `look`."""
+        return self._name(f"{_looking(kind, look)}.series")
 
-    def instance(self, kind: str, source: str = "") -> str:
-        """SOP Instance UID of the result of `kind`, of the image `source` where it is of one."""
-        return self._name(kind, source)
+    def instance(self, kind: str, source: str = "", look: str = "") -> str:
+        """SOP Instance UID of the result of `kind` with a `look`, of the image `source` if of one.
+
+        The usual look has no name.
+        """
+        return self._name(_looking(kind, look), source)
 
     def tracking(self, source: str, number: int) -> str:
         """Tracking UID of box `number` on the image `source`; a revision keeps it."""
@@ -47,6 +50,10 @@ class Namer:
             self.predecessor or "",
             source,
         )
+
+
+def _looking(kind: str, look: str) -> str:
+    return f"{kind} {look}" if look else kind
 
 
 def make_uid(kind: str, *parts: str) -> str:

@@ -38,6 +38,14 @@ def legend(reading: Reading, device: Device) -> list[str]:
     return [ascii_text(part[0].upper() + part[1:]) for part in parts]
 
 
+def hidden(count: int, min_score: float) -> list[str]:
+    """Return how many regions an overlay leaves out for their score, nothing where it shows all."""
+    if count == 0:
+        return []
+    regions = "1 region" if count == 1 else f"{count} regions"
+    return [f"{regions} scored below {percent(min_score)} not drawn"]
+
+
 def algorithm(device: Device, readings: Sequence[Reading]) -> str:
     """Return name, version and operating point of the algorithm, and what it is adjusted to."""
     name = f"algorithm {device.name} {device.version}"

@@ -66,4 +66,5 @@ def _described(new: ResultObject, path: str) -> NewResult:
         path=path,
         size=len(new.data),
         file_sha256=hashlib.sha256(new.data).hexdigest(),
+        destinations=new.destinations,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -18,7 +19,8 @@ from inference.reading import (
     RefusalCode,
 )
 from inference.report.build import ImageResult, Predecessor, StudyJob
-from settings import Settings
+from inference.report.look import Look, Overlays
+from settings import Destination, ImagingDestination, Settings
 
 
 def to_row(said: Reading, instance_id: int, device: Device, *, urgent: bool) -> StoredReading:
@@ -77,7 +79,8 @@ def priority_of(source: Material) -> Priority:
 def study_job(source: Material, store: FileStore, device: Device, settings: Settings) -> StudyJob:
     """Describe the report of a study for the process that builds it."""
     prior = source.prior
-    profiles = settings.profiles(source.source_ae, source.source_address)
+    sender = (source.source_ae, source.source_address)
+    profiles = settings.profiles(*sender)
     return StudyJob(
         images=tuple(
             ImageResult(
@@ -98,13 +101,32 @@ def study_job(source: Material, store: FileStore, device: Device, settings: Sett
             prior.sop_class_uid,
             prior.sop_instance_uid,
         ),
-        sc_max_side=settings.report.sc_max_side,
+        overlays=_overlays(settings, settings.recipients(*sender)),
         jpeg_quality=settings.report.sc_jpeg_quality,
         max_pixels=settings.worker.max_pixels,
         presentations=any("gsps" in kinds for kinds in profiles.values()),
         urgent=priority_of(source) is Priority.URGENT,
         document=any("json" in kinds for kinds in profiles.values()),
     )
+
+
+def _overlays(settings: Settings, recipients: Sequence[Destination]) -> tuple[Overlays, ...]:
+    """List the overlays that destinations ask for; without any, they are made for who looks."""
+    usual = settings.report.sc_max_side
+    asked = tuple(
+        Overlays(
+            Look(
+                usual if each.sc_max_side is None else each.sc_max_side,
+                each.sc_colour,
+                each.sc_min_score,
+            ),
+            each.sc_images,
+            each.name,
+        )
+        for each in recipients
+        if isinstance(each, ImagingDestination) and "sc" in each.objects
+    )
+    return asked if recipients else (Overlays(Look(usual)),)
 
 
 def _refusal(instance: Instance) -> Refusal:

@@ -58,6 +58,11 @@ class DicomConnector:
     def __init__(self, destination: DicomDestination, settings: Settings) -> None:
         self._peer = peer_of(destination, settings)
         self._commit = destination.commit
+        self._contexts = [
+            (sop_class, syntax)
+            for sop_class, syntax in CONTEXTS
+            if destination.sr == "comprehensive_3d" or sop_class != Comprehensive3DSRStorage
+        ]
 
     @property
     def where(self) -> str:
@@ -71,7 +76,7 @@ class DicomConnector:
         Raises:
             PeerError: the peer cannot be reached, or it rejects the association.
         """
-        with associated(self._peer, CONTEXTS) as sender:
+        with associated(self._peer, self._contexts) as sender:
             yield DicomConnection(sender, store, commit=self._commit)
 
     def probe(self) -> None:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, SerializeAsAny
 from settings.destinations.base import Destination
 from settings.destinations.dicom import DicomDestination
 from settings.destinations.hl7 import Hl7Destination
+from settings.destinations.imaging import ImagingDestination
 
 __all__ = [
     "KINDS",
@@ -21,6 +22,7 @@ __all__ = [
     "Destination",
     "DicomDestination",
     "Hl7Destination",
+    "ImagingDestination",
     "class_of",
 ]
 

@@ -6,18 +6,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from settings.destinations.base import Destination
-from settings.fields import AETitle, ObjectKind, Port
+from settings.destinations.imaging import ImagingDestination
+from settings.fields import AETitle, Port
 from settings.tls import ClientTls
 
 
-class DicomDestination(Destination):
+class DicomDestination(ImagingDestination):
     """A peer that gets results by C-STORE."""
 
     kind: Literal["dicom"] = Field("dicom", description="How results are sent: by C-STORE.")
-    objects: tuple[ObjectKind, ...] = Field(
-        ("sr", "sc"), min_length=1, description="The output profile: which objects it gets."
-    )
     ae_title: AETitle = Field(description="The AE title to call.", examples=["PACS"])
     host: str = Field(description="Host name or address.", min_length=1, examples=["127.0.0.1"])
     port: Port = Field(description="TCP port.", examples=[4242])

@@ -309,6 +309,18 @@ def test_a_peer_of_comprehensive_sr_gets_that_under_a_uid_of_its_own(work: Work)
     assert work.of(overlay).sent_as is None
 
 
+def test_who_asks_for_comprehensive_sr_gets_that_though_the_peer_takes_either(work: Work) -> None:
+    with Destination([(SR, EXPLICIT), (SR_2D, EXPLICIT)]) as pacs:
+        (report,) = work.study("sr")
+        settings = to(pacs)
+        settings["destinations"][0]["sr"] = "comprehensive"
+        with work.delivering(settings):
+            work.wait_until_sent()
+        twin = twin_uid(str(report.sop_instance_uid))
+        assert [each.sop_instance_uid for each in pacs.received] == [twin]
+    assert work.of(report).sent_as == twin
+
+
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
 def test_a_peer_of_uncompressed_objects_gets_them_decoded(work: Work, syntax: str) -> None:
     with Destination([(SR, syntax), (SC, syntax)]) as pacs:

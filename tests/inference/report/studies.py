@@ -24,6 +24,7 @@ from inference.reading import (
     RefusalCode,
 )
 from inference.report.build import ImageResult, ResultObject, StudyJob, StudyResult
+from inference.report.look import Look, Overlays
 
 ROWS, COLUMNS = 320, 256
 STUDY = "1.2.826.0.1.3680043.10.1.7"
@@ -135,10 +136,11 @@ def job(*images: ImageResult, **changes: Any) -> StudyJob:
         "recorded_at": datetime(2024, 3, 11, 10, 16, 2, 250000, tzinfo=UTC),
         "revision": 1,
         "predecessor": None,
-        "sc_max_side": 0,
         "jpeg_quality": 90,
         "max_pixels": 100_000_000,
     }
+    if "sc_max_side" in changes:
+        changes["overlays"] = (Overlays(Look(max_side=changes.pop("sc_max_side"))),)
     return StudyJob(**{**usual, **changes})
 
 

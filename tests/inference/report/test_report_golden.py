@@ -24,7 +24,7 @@ PINNED: dict[int, dict[str, str]] = {
         "failed": "649a2cb148213bc8",
         "twin": "0d103af46186e7f1",
         "overlay": "b23d1142d1843d1e",
-        "presentation": "b2cba1e3757ebefb",
+        "presentation": "b816b87c697e4072",
     }
 }
 

@@ -16,7 +16,8 @@ from pydicom.encaps import generate_frames
 from inference.reading import Box, Finding, Reading
 from inference.report import words
 from inference.report.build import build_study
-from inference.report.overlay import AMBER, draw
+from inference.report.look import COLOURS
+from inference.report.overlay import draw
 from tests import judges
 from tests.inference.report.studies import (
     ABNORMAL,
@@ -31,6 +32,7 @@ from tests.inference.report.studies import (
 )
 
 Pixels = NDArray[np.uint8]
+AMBER = COLOURS["amber"]
 
 
 def plain(rows: int, columns: int, light: int) -> Pixels:

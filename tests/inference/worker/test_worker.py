@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from sqlalchemy.exc import OperationalError
 
 from db import studies
 from db.files import FileStore
-from db.models import Event, Instance, Result, StoredReading, Study, Task
+from db.models import Delivery, Event, Instance, Report, Result, StoredReading, Study, Task
 from db.session import Database
 from inference.bundle import KINDS, FilmKinds, Metric
 from inference.predict import Predictor, Raw
@@ -84,6 +85,30 @@ def test_a_result_that_is_not_valid_is_stopped_told_and_holds_up_no_other(
     assert (stopped.subject, stopped.study_id) == ("study", study.id)
     assert "the overlay of image 1 is not sent: " in stopped.reason
     assert f"A result was stopped: {stopped.reason}." in caplog.messages
+
+
+def test_every_destination_gets_the_overlays_of_its_own_look(
+    database: Database, store: FileStore, predictor: Predictor, tmp_path: Path
+) -> None:
+    there = {"ae_title": "PACS", "host": "127.0.0.1", "port": 104}
+    destinations = [
+        {"name": "pacs", **there},
+        {"name": "viewer", "sc_max_side": 128, "sc_colour": "cyan", **there},
+        {"name": "worklist", "objects": ["sr"], **there},
+        {"name": "boxes", "objects": ["gsps", "sc"], "sc_images": "with_boxes", **there},
+    ]
+    receive(database, store, tmp_path, "normal")
+    settings = worker_settings(destinations=destinations)
+    with working(database, store, predictor, settings=settings):
+        wait_until(lambda: rows(database, Report), "a report", seconds=200)
+    results = {each.id: each for each in rows(database, Result)}
+    got: dict[str, list[int]] = {each["name"]: [] for each in destinations}
+    for delivery in rows(database, Delivery):
+        got[delivery.destination].append(delivery.result_id)
+    sr, usual, small = (each.id for each in rows(database, Result))
+    assert got == {"pacs": [sr, usual], "viewer": [sr, small], "worklist": [sr], "boxes": []}
+    sizes = {key: dcmread(store.path(results[key].path)).Rows for key in (usual, small)}
+    assert sizes == {usual: 512, small: 128}
 
 
 def test_a_database_that_fails_for_a_while_costs_no_reading(
