@@ -8,7 +8,7 @@ the film, not part of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ AUTOMATIC_WINDOW_PERCENTILES = (0.5, 99.5)
 _PIXELS_AT_ONCE = 1_000_000
 
 Contrast = Literal["as_shown", "percentiles"]
+Grey = TypeVar("Grey", np.uint8, np.uint16)
 
 
 def display_image(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
@@ -102,8 +103,8 @@ class Letterbox:
 
 
 def letterbox(
-    image: NDArray[np.uint8], size: int, *, pixel_aspect: float = 1.0
-) -> tuple[NDArray[np.uint8], Letterbox]:
+    image: NDArray[Grey], size: int, *, pixel_aspect: float = 1.0
+) -> tuple[NDArray[Grey], Letterbox]:
     """Fit a film into a (size, size) square: shape kept, centred, black bars.
 
     `pixel_aspect` is a pixel's height over its width, see `pixel_aspect`.
@@ -121,8 +122,8 @@ def letterbox(
     left, top = (size - width) // 2, (size - height) // 2
     box = Letterbox(width / columns, height / rows, float(left), float(top), size)
     if (height, width) == (size, size):
-        return np.asarray(resized, dtype=np.uint8), box
-    square = np.zeros((size, size), np.uint8)
+        return np.asarray(resized, dtype=image.dtype), box
+    square = np.zeros((size, size), image.dtype)
     square[top : top + height, left : left + width] = resized
     return square, box
 
@@ -147,23 +148,32 @@ def network_input(
 
     `pixel_aspect` is a pixel's height over its width, see `pixel_aspect`.
     """
-    square, box = letterbox(image, form.size, pixel_aspect=pixel_aspect)
     if form.contrast == "as_shown":
-        return square, box
+        return letterbox(image, form.size, pixel_aspect=pixel_aspect)
+    # Shrunk and spread before greys are rounded again, so that what a film was rounded to earlier
+    # averages out.
+    finer = np.left_shift(image, 8, dtype=np.uint16)
+    square, box = letterbox(finer, form.size, pixel_aspect=pixel_aspect)
     rows, columns = image.shape
     x0, y0, x1, y1 = (round(edge) for edge in box.to_input(0, 0, columns, rows))
-    square = square.copy()
-    square[y0:y1, x0:x1] = stretch(np.ascontiguousarray(square[y0:y1, x0:x1]))
-    return square, box
+    spread = np.zeros(square.shape, np.uint8)
+    spread[y0:y1, x0:x1] = stretch(np.ascontiguousarray(square[y0:y1, x0:x1]))
+    return spread, box
 
 
-def stretch(film: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Spread the greys between `AUTOMATIC_WINDOW_PERCENTILES` of the pixels over 0 to 255."""
-    reached = np.cumsum(_counts(film), dtype=np.float64)
-    ends = reached[-1] * np.array(AUTOMATIC_WINDOW_PERCENTILES) / 100
-    low, high = np.searchsorted(reached, ends)
-    table = _between(np.arange(256, dtype=np.float64), float(low), float(high))
-    return np.asarray(cv2.LUT(film, np.rint(table * 255).astype(np.uint8)), np.uint8)
+def stretch(film: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.uint8]:
+    """Spread what lies between `AUTOMATIC_WINDOW_PERCENTILES` of the pixels over 0 to 255.
+
+    Percentiles lie between the greys in use where these jump, so that what is rounded half a grey
+    darker or brighter comes out the same.
+    """
+    counts = _counts(film)
+    used = np.flatnonzero(counts)
+    reached = np.cumsum(counts[used], dtype=np.float64) - counts[used] / 2
+    ends = counts.sum(dtype=np.float64) * np.array(AUTOMATIC_WINDOW_PERCENTILES) / 100
+    low, high = np.interp(ends, reached, used)
+    table = _between(np.arange(counts.size, dtype=np.float64), float(low), float(high))
+    return np.asarray(np.rint(table * 255).astype(np.uint8)[film], np.uint8)
 
 
 def pixel_aspect(header: Dataset) -> float:
