@@ -146,6 +146,61 @@ def send(
 
 
 @app.command()
+def fetch(
+    archive: Annotated[
+        str | None, typer.Argument(help="Its name in [[archives]]; may be left out if it is one.")
+    ] = None,
+    dates: Annotated[
+        str | None,
+        typer.Option("--date", help="today, yesterday, -7d, YYYYMMDD or YYYYMMDD-YYYYMMDD."),
+    ] = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Instead of the archive's; may be repeated.")
+    ] = None,
+    patient_id: Annotated[str, typer.Option(help="Patient ID; * and ? match any.")] = "",
+    accession: Annotated[str, typer.Option(help="Accession number.")] = "",
+    description: Annotated[
+        str, typer.Option(help="Study description; * and ? match any, as in '*thorax*'.")
+    ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that the archive holds of the modalities.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="List what would come; fetch nothing.")] = False,
+    per_minute: Annotated[
+        float | None, typer.Option(min=0.01, help="Studies a minute; unset: the archive's.")
+    ] = None,
+    between: Annotated[
+        str | None, typer.Option(help="Fetch only in these hours, as in 19:00-06:00.")
+    ] = None,
+    show_patients: Annotated[
+        bool, typer.Option(help="Show patients and accession numbers too.")
+    ] = False,
+) -> None:
+    """Fetch films from an archive (C-FIND, then C-GET or C-MOVE); what is here is left out.
+
+    Exit code 1 where some did not come. The same command, given again, goes on where one stopped.
+    """
+    from commands.fetch import Wanted
+    from commands.fetch import fetch as fetch_films
+
+    wanted = Wanted(
+        dates=dates,
+        modalities=tuple(modality or ()),
+        patient_id=patient_id,
+        accession_number=accession,
+        study_description=description,
+        whole_archive=everything,
+        per_minute=per_minute,
+        between=between,
+    )
+    settings = _load().settings
+    if not fetch_films(
+        settings, archive, wanted, out, dry_run=dry_run, show_patients=show_patients
+    ):
+        raise typer.Exit(1)
+
+
+@app.command()
 def echo(
     host: Annotated[str, typer.Option(help="The peer's address.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Its port; unset: our listener's.")] = None,

@@ -22,16 +22,13 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
-from sqlalchemy import select
 
-from db.files import FileStore, Intake, recover
-from db.models import Instance
+from db.files import FileStore
 from db.session import Database
 from scp_service.commitment.answering import Answerer
 from scp_service.commitment.asking import record_answer
 from scp_service.commitment.messages import PUSH_MODEL
-from scp_service.committer import Committer
-from scp_service.receive import Receiver, handle_store
+from scp_service.receive import handle_store, receiving
 from scp_service.server import Server, read_our_way
 from scp_service.tls_server import TlsServer
 from settings import DicomDestination, Settings
@@ -65,18 +62,13 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
         OSError: a port is taken or may not be used.
         TlsError: a certificate, key or CA file cannot be used.
     """
-    dropped = recover(store, lambda path: _is_known(database, path))
-    if dropped:
-        _log.warning("%d unacknowledged films of a listener that was killed were removed.", dropped)
     if not settings.peers:
         _log.warning("No peers are configured: ANYONE who reaches the port may send films.")
 
     with (
-        closing(Intake(store)) as intake,
-        closing(Committer(database)) as committer,
+        receiving(settings, database, store) as receiver,
         closing(Answerer(settings, database, store)) as answerer,
     ):
-        receiver = Receiver(store, intake, committer, settings.listener)
         handlers = [
             (evt.EVT_CONN_OPEN, read_our_way, [settings.listener.max_pdu_bytes]),
             (evt.EVT_REQUESTED, _admit, [settings, store]),
@@ -212,8 +204,3 @@ def _drain(servers: Sequence[Server]) -> None:
 
 def _active(servers: Sequence[Server]) -> list[Association]:
     return [association for server in servers for association in server.active_associations]
-
-
-def _is_known(database: Database, path: str) -> bool:
-    with database.read() as session:
-        return session.scalar(select(Instance.id).where(Instance.path == path)) is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -14,8 +16,9 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.files import FileStore, Intake
-from db.intake import Film, Outcome
+from db.files import FileStore, Intake, recover
+from db.intake import Film, Outcome, recorded
+from db.session import Database
 from scp_service.committer import Committer, UncertainError
 from scp_service.header import (
     TooLargeError,
@@ -25,7 +28,7 @@ from scp_service.header import (
     read_header,
     text,
 )
-from settings import Listener
+from settings import Listener, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +80,25 @@ class Verdict:
 
     status: Status
     comment: str = ""
+
+
+@contextmanager
+def receiving(settings: Settings, database: Database, store: FileStore) -> Iterator[Receiver]:
+    """Receive films until the context ends; what a killed process had not acknowledged goes first.
+
+    Raises:
+        OSError: the data folder cannot be used.
+    """
+    dropped = recover(store, lambda path: _is_known(database, path))
+    if dropped:
+        _log.warning("%d unacknowledged films of a process that was killed were removed.", dropped)
+    with closing(Intake(store)) as intake, closing(Committer(database)) as committer:
+        yield Receiver(store, intake, committer, settings.listener)
+
+
+def _is_known(database: Database, path: str) -> bool:
+    with database.read() as session:
+        return recorded(session, path) is not None
 
 
 def handle_store(event: Event, receiver: Receiver, origin: Origin | None = None) -> Dataset:

@@ -144,6 +144,22 @@ def associated(
     Raises:
         PeerError: it cannot be reached, or it rejects the association.
     """
+    association = associate(peer, contexts, handlers=handlers, roles=roles)
+    try:
+        yield Sender(association)
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def associate(
+    peer: Peer,
+    contexts: Sequence[tuple[str, str]],
+    *,
+    handlers: Sequence[tuple[Any, ...]] = (),
+    roles: Sequence[Any] = (),
+) -> Association:
+    """Open an association as `associated` does; whoever asks for it releases it."""
     ae = AE(peer.calling_ae_title)
     ae.connection_timeout = ae.acse_timeout = peer.timeout_seconds
     ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
@@ -164,11 +180,7 @@ def associated(
     if not association.is_established:
         raise PeerError((secured and secured[0].problem) or _why_not(association))
     _return_responses(association)
-    try:
-        yield Sender(association)
-    finally:
-        if association.is_established:
-            association.release()
+    return association
 
 
 def _secured(peer: Peer) -> tuple[ClientContext, str] | None:

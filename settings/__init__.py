@@ -4,6 +4,7 @@ Every key has a default, its unit and one sentence. `load()` is the only way in;
 `SettingsError` with a message that names the key and the place it came from.
 """
 
+from settings.archives import DicomArchive
 from settings.destinations import (
     Destination,
     DicomDestination,
@@ -38,6 +39,7 @@ __all__ = [
     "Console",
     "Delivery",
     "Destination",
+    "DicomArchive",
     "DicomDestination",
     "Effective",
     "Eligibility",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from settings.archives import DicomArchive
 from settings.destinations import AnyDestination, Destination
 from settings.fields import DatabaseURL, drop_unset
 from settings.peers import Peer
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     retention: Retention = Retention.model_construct()
     destinations: tuple[AnyDestination, ...] = ()
     peers: tuple[Peer, ...] = ()
+    archives: tuple[DicomArchive, ...] = ()
 
     @classmethod
     def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
@@ -64,10 +66,10 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, values: object) -> object:
         return drop_unset(cls, values)
 
-    @field_validator("destinations")
+    @field_validator("destinations", "archives")
     @classmethod
-    def _names_are_unique(cls, value: tuple[Destination, ...]) -> tuple[Destination, ...]:
-        names = [destination.name for destination in value]
+    def _names_are_unique(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [each.name for each in value]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"the name {sorted(twice)[0]!r} stands twice")

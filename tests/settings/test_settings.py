@@ -384,7 +384,7 @@ def test_the_template_with_every_key_in_use_says_the_defaults(from_toml: Load) -
     text = uncommented(settings.template())
     loaded = from_toml(text)
     plain = Settings()
-    without_lists = {"destinations": (), "peers": ()}
+    without_lists = {"destinations": (), "peers": (), "archives": ()}
     assert loaded.settings.model_copy(update=without_lists) == plain
     assert [type(item) for item in loaded.settings.destinations] == list(KINDS.values())
     assert [type(item) for item in loaded.settings.peers] == [Peer]
