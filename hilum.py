@@ -148,7 +148,8 @@ def send(
 @app.command()
 def fetch(
     archive: Annotated[
-        str | None, typer.Argument(help="Its name in [[archives]]; may be left out if it is one.")
+        str | None,
+        typer.Argument(help="Its name in hilum.toml; may be left out if there is only one."),
     ] = None,
     dates: Annotated[
         str | None,
