@@ -1,5 +1,5 @@
 # make run [FILMS=folder]   install, then the demo: films in, readings back
-# make test                 the tests, with the real peers that are installed
+# make test                 the tests, with the real peers that are installed (TEST_WORKERS=3: files at once)
 # make check                lint, format and types
 # make bench                the benchmarks (FILMS=folder of films to send)
 #
@@ -12,6 +12,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTHON ?=
 FILMS ?=
 PYTEST_ARGS ?=
+# Test files that run at once; 0 runs one after the other in this process.
+TEST_WORKERS ?= 0
 
 .PHONY: run test check bench
 .DELETE_ON_ERROR:
@@ -20,7 +22,7 @@ run: $(VENV)/.installed
 	@$(BIN)/hilum demo $(if $(FILMS),--films '$(FILMS)')
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
