@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ class Sender:
 
 def sender_over(association: Association) -> Sender:
     """Return a sender over an association that the peer has opened."""
-    _return_responses(association)
+    _Served.of(association)
     return Sender(association)
 
 
@@ -148,8 +149,7 @@ def associated(
     try:
         yield Sender(association)
     finally:
-        if association.is_established:
-            association.release()
+        release(association)
 
 
 def associate(
@@ -159,7 +159,7 @@ def associate(
     handlers: Sequence[tuple[Any, ...]] = (),
     roles: Sequence[Any] = (),
 ) -> Association:
-    """Open an association as `associated` does; whoever asks for it releases it."""
+    """Open an association as `associated` does, to be ended by `release`."""
     ae = AE(peer.calling_ae_title)
     ae.connection_timeout = ae.acse_timeout = peer.timeout_seconds
     ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
@@ -179,8 +179,15 @@ def associate(
         raise PeerError(f"it cannot be reached ({error.strerror})") from None
     if not association.is_established:
         raise PeerError((secured and secured[0].problem) or _why_not(association))
-    _return_responses(association)
+    _Served.of(association)
     return association
+
+
+def release(association: Association) -> None:
+    """Release what `associate` opened, when the peer's last request has its response."""
+    if association.is_established:
+        _Served.of(association).end()
+        association.release()
 
 
 def _secured(peer: Peer) -> tuple[ClientContext, str] | None:
@@ -201,22 +208,44 @@ def _on_open(event: Event) -> None:
         read_our_way(event, event.assoc.ae.maximum_pdu_size)
 
 
-def _return_responses(association: Association) -> None:
-    """Have the association's own thread give back a response that it took from under a sender.
+class _Served:
+    """How an association's own thread serves the messages that it takes from the queue.
 
-    pynetdicom pauses that thread while a request is under way, but by a flag that may be stale for
-    a moment. Where the response comes in that moment, the thread takes it, finds that it is no
-    request and drops it, and the sender waits until its time is up.
+    pynetdicom pauses that thread while we send a request or release, but by a flag that may be
+    stale for a moment. In that moment the thread may take a response from under a sender, find
+    that it is no request and drop it, and the sender would wait until its time is up: it is given
+    back. Or it takes a request, whose response would then follow our A-RELEASE-RQ, which PS3.8
+    9.2.1 forbids: none is served once the release begins, and the release waits for one under way.
     """
-    serve = association._serve_request
 
-    def serve_or_return(message: C_ECHO | C_STORE, context_id: int) -> None:
+    def __init__(self, association: Association) -> None:
+        self._queue = association.dimse.msg_queue
+        self._serve = association._serve_request
+        self._guard = threading.Lock()
+        self._ended = False
+
+    @classmethod
+    def of(cls, association: Association) -> _Served:
+        """Return what serves an association, put in place when first asked for."""
+        served: object = association._serve_request
+        if not isinstance(served, cls):
+            served = cls(association)
+            setattr(association, "_serve_request", served)  # noqa: B010
+        return served
+
+    def __call__(self, message: C_ECHO | C_STORE, context_id: int) -> None:
+        """Serve a request; give a response back."""
         if message.is_valid_response:
-            association.dimse.msg_queue.put((context_id, message))
-        else:
-            serve(message, context_id)
+            self._queue.put((context_id, message))
+            return
+        with self._guard:
+            if not self._ended:
+                self._serve(message, context_id)
 
-    setattr(association, "_serve_request", serve_or_return)  # noqa: B010
+    def end(self) -> None:
+        """Serve no further request; return when the one under way has its response."""
+        with self._guard:
+            self._ended = True
 
 
 def _why_not(association: Association) -> str:

@@ -30,7 +30,7 @@ from scp_service.archives.statuses import (
 from scp_service.header import text
 from scp_service.listener import SOP_CLASSES
 from scp_service.receive import Origin, Receiver, Status, handle_store
-from scp_service.store_scu import Peer, associate
+from scp_service.store_scu import Peer, associate, release
 from settings import DicomArchive, Settings
 
 # Study Root Query/Retrieve Information Model: FIND, GET and MOVE (PS3.4 C.6.2.3)
@@ -103,8 +103,8 @@ class DimseArchive:
 
     def close(self) -> None:
         """Release the association where there is one."""
-        if self._association is not None and self._association.is_established:
-            self._association.release()
+        if self._association is not None:
+            release(self._association)
         self._association = None
 
     def _find(self, keys: Dataset) -> list[Dataset]:

@@ -61,7 +61,7 @@ def associate(
     for sop_class, syntax in contexts:
         ae.add_requested_context(sop_class, syntax)
     made = ae.associate(settings.listener.host, settings.listener.port, ae_title=called)
-    store_scu._return_responses(made)
+    store_scu.sender_over(made)
     return made
 
 

@@ -10,17 +10,25 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 from pydicom.uid import ComputedRadiographyImageStorage, SecondaryCaptureImageStorage
+from pynetdicom import evt
 
 from db import commitments
 from db.files import FileStore
 from db.models import CommitmentRequest, Delivery, DeliveryState, Event, Instance, Subject
 from db.session import Database
-from scp_service import deliver
+from scp_service import deliver, store_scu
 from scp_service.commitment import answering, asking
+from scp_service.store_scu import Peer
 from settings import Settings
 from tests import peers
 from tests.db.makers import RunningClock, film, new_report, reported_study, rows
-from tests.scp_service.committing import AskingPeer, CommittingPacs
+from tests.scp_service.committing import (
+    IMPLICIT,
+    PUSH_MODEL,
+    PUSH_MODEL_INSTANCE,
+    AskingPeer,
+    CommittingPacs,
+)
 from tests.scp_service.films import cr
 from tests.scp_service.results import kept
 from tests.scp_service.running import associated, configured, listener, status
@@ -48,10 +56,15 @@ def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliver, "_LINGER_SECONDS", 0.05)
     monkeypatch.setattr(deliver, "_LANES_POLL_SECONDS", 0.05)
     monkeypatch.setattr(asking, "_POLL_SECONDS", 0.02)
-    monkeypatch.setattr(asking, "_LINGER_SECONDS", 1.0)
     monkeypatch.setattr(answering, "_POLL_SECONDS", 0.02)
     monkeypatch.setattr(answering, "_GRACE_SECONDS", 0.2)
     monkeypatch.setattr(commitments, "_ANSWER_AGAIN_SECONDS", 0.1)
+
+
+@pytest.fixture
+def not_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no answer comes over the same association, none is waited for."""
+    monkeypatch.setattr(asking, "_LINGER_SECONDS", 0.2)
 
 
 # What we ask of destinations -----------------------------------------------------------------
@@ -115,7 +128,7 @@ class Work:
 
     def wait_until_all(self, state: DeliveryState, count: int = 2) -> None:
         peers.wait_until(
-            lambda: self.states() == [state] * count, f"{count} to be {state}", seconds=20
+            lambda: self.states() == [state] * count, f"{count} to be {state}", seconds=60
         )
 
     def told(self) -> list[tuple[str, str | None]]:
@@ -138,6 +151,7 @@ def test_a_receipt_over_the_same_association_is_in_the_history(work: Work) -> No
         assert set(pacs.statuses) == {0x0000}
 
 
+@pytest.mark.usefixtures("not_answered_at_once")
 def test_a_receipt_may_come_later_to_our_listener_from_another_ae(work: Work) -> None:
     archive = {"ae_title": "ARCHIVE", "address": "127.0.0.1"}
     with CommittingPacs("never", calling="ARCHIVE") as pacs:
@@ -155,6 +169,7 @@ def test_a_receipt_may_come_later_to_our_listener_from_another_ae(work: Work) ->
         assert work.states() == [COMMITTED, COMMITTED]
 
 
+@pytest.mark.usefixtures("not_answered_at_once")
 def test_a_destination_reports_without_being_a_peer_and_may_not_send_films(work: Work) -> None:
     with CommittingPacs("never") as pacs:
         to_pacs = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": pacs.port}
@@ -210,6 +225,7 @@ def test_a_conflict_is_told_and_not_asked_again(work: Work) -> None:
         assert len(pacs.stored) == 2
 
 
+@pytest.mark.usefixtures("not_answered_at_once")
 def test_a_destination_that_cannot_tell_or_does_not_answer_is_asked_again(work: Work) -> None:
     with (
         CommittingPacs("never", judge=lambda _: 0x0213) as pacs,
@@ -226,6 +242,27 @@ def test_a_destination_that_cannot_tell_or_does_not_answer_is_asked_again(work: 
         assert len(pacs.stored) == 2
 
 
+def test_a_report_has_its_response_before_the_association_is_released() -> None:
+    """Also where pynetdicom's flag, by which a release waits for a request, is stale."""
+    came, go_on = threading.Event(), threading.Event()
+
+    def slow(event: evt.Event) -> tuple[int, None]:
+        event.assoc._is_paused = True
+        came.set()
+        assert go_on.wait(20)
+        return 0x0000, None
+
+    with CommittingPacs() as pacs:
+        peer = Peer("127.0.0.1", pacs.port, "PACS", "HILUM", 20)
+        handlers = [(evt.EVT_N_EVENT_REPORT, slow)]
+        with store_scu.associated(peer, [(PUSH_MODEL, IMPLICIT)], handlers=handlers) as sender:
+            sender.act(request((SC, "1.2.3")), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+            assert came.wait(20)
+            threading.Timer(0.3, go_on.set).start()
+        peers.wait_until(lambda: pacs.statuses == [0x0000], "the response to the report")
+
+
+@pytest.mark.usefixtures("not_answered_at_once")
 def test_deliveries_do_not_wait_for_commitments(work: Work) -> None:
     with CommittingPacs("never") as pacs, work.delivering(pacs):
         work.study()
