@@ -24,6 +24,9 @@ from inference.voi import modality_values, voi_values
 AUTOMATIC_WINDOW_PERCENTILES = (0.5, 99.5)
 """Share of a film's values, in percent, that the automatic window runs between."""
 
+FINE_STEPS = 256
+"""Into how many steps `fine_display_image` divides a grey."""
+
 _PIXELS_AT_ONCE = 1_000_000
 
 Contrast = Literal["as_shown", "percentiles"]
@@ -41,28 +44,49 @@ def display_image(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
     their values, padding left out. A film that its own window would leave in a single grey is
     treated as one without a window.
     """
-    return _shown(header, stored, spread=False)
+    grey = _colour_as_grey(header, stored)
+    if grey is None:
+        padding, shares = _monochrome(header, stored, whole=False)
+        table = np.rint(shares * 255).astype(np.uint8)
+        table[padding] = 0
+        as_it_is = stored.dtype == np.uint8 and np.array_equal(table, np.arange(256))
+        grey = stored if as_it_is else _looked_up(table, stored)  # mostly it is
+    return _shuttered(header, grey)
 
 
-def spread_display_image(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]:
-    """Show stored values as `display_image` does, for networks that take "percentiles".
+def fine_display_image(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint16]:
+    """Show stored values as `display_image` does, in `FINE_STEPS` steps a grey (0 to 65280).
 
-    Without a window, all values in use are shown, for percentiles are taken only later. A film that
-    its window leaves less than half of the greys is given a whole multiple of them, as many as
-    there is room for, so that a wide window costs nothing.
+    For networks that take "percentiles": what a window, a LUT or an inversion makes of a value is
+    not rounded before greys are averaged and spread, so that the same picture stored otherwise is
+    the same to them. Without a window, all values in use are shown, for percentiles are taken only
+    later.
     """
-    return _shown(header, stored, spread=True)
+    grey = _colour_as_grey(header, stored)
+    if grey is not None:
+        return _shuttered(header, _fine(grey))
+    padding, shares = _monochrome(header, stored, whole=True)
+    table = np.rint(shares * (255 * FINE_STEPS)).astype(np.uint16)
+    table[padding] = 0
+    return _shuttered(header, _looked_up(table, stored))
 
 
-def _shown(header: Dataset, stored: NDArray[Any], *, spread: bool) -> NDArray[np.uint8]:
+def _fine(grey: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    return np.asarray(np.multiply(grey, np.uint16(FINE_STEPS), dtype=np.uint16))
+
+
+def _shuttered(header: Dataset, grey: NDArray[Grey]) -> NDArray[Grey]:
+    opened = open_area(header, grey.shape[0], grey.shape[1])
+    return grey if opened is None else np.where(opened, grey, grey.dtype.type(0))
+
+
+def _colour_as_grey(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8] | None:
+    """Colour as its luminance; None for a film that has none."""
     if stored.ndim == 3:
-        grey = np.asarray(cv2.cvtColor(stored, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    elif elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
-        grey = _palette_to_grey(header, stored)
-    else:
-        grey = _monochrome(header, stored, spread=spread)
-    shutter = open_area(header, grey.shape[0], grey.shape[1])
-    return grey if shutter is None else np.where(shutter, grey, np.uint8(0))
+        return np.asarray(cv2.cvtColor(stored, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    if elements.text(header, "PhotometricInterpretation") == "PALETTE COLOR":
+        return _palette_to_grey(header, stored)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +174,19 @@ def network_input(
     """
     if form.contrast == "as_shown":
         return letterbox(image, form.size, pixel_aspect=pixel_aspect)
-    # Shrunk and spread before greys are rounded again, so that what a film was rounded to earlier
-    # averages out.
-    finer = np.left_shift(image, 8, dtype=np.uint16)
-    square, box = letterbox(finer, form.size, pixel_aspect=pixel_aspect)
-    rows, columns = image.shape
+    return spread_input(_fine(image), form.size, pixel_aspect=pixel_aspect)
+
+
+def spread_input(
+    fine: NDArray[np.uint16], size: int, *, pixel_aspect: float = 1.0
+) -> tuple[NDArray[np.uint8], Letterbox]:
+    """Bring a `fine_display_image` to the square of a network that takes "percentiles".
+
+    It is shrunk and spread before greys are rounded, so that what a film was rounded to earlier
+    averages out.
+    """
+    square, box = letterbox(fine, size, pixel_aspect=pixel_aspect)
+    rows, columns = fine.shape
     x0, y0, x1, y1 = (round(edge) for edge in box.to_input(0, 0, columns, rows))
     spread = np.zeros(square.shape, np.uint8)
     spread[y0:y1, x0:x1] = stretch(np.ascontiguousarray(square[y0:y1, x0:x1]))
@@ -204,10 +236,14 @@ def _palette_to_grey(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8]
     )
 
 
-def _monochrome(header: Dataset, stored: NDArray[Any], *, spread: bool) -> NDArray[np.uint8]:
-    """Make the table from every bit pattern of a cell to its grey, and look the pixels up in it."""
+def _monochrome(
+    header: Dataset, stored: NDArray[Any], *, whole: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return for every bit pattern of a cell whether it is padding, and its brightness, 0 to 1.
+
+    `whole` has the automatic window run between the ends of the values in use.
+    """
     unsigned = np.dtype(f"u{stored.dtype.itemsize}")
-    patterns: NDArray[Any] = stored.view(unsigned)
     values = np.arange(1 << 8 * stored.dtype.itemsize, dtype=unsigned).view(stored.dtype)
     values = values.astype(np.int32)
     padding = _padding(header, stored, values)
@@ -217,28 +253,22 @@ def _monochrome(header: Dataset, stored: NDArray[Any], *, spread: bool) -> NDArr
         allowed = modality[values < 1 << (elements.integer(header, "BitsStored") or 8)]
         shares = _between(modality, float(allowed.min()), float(allowed.max()))
     else:
-        counts = np.where(padding, 0, _counts(patterns))
+        counts = np.where(padding, 0, _counts(stored.view(unsigned)))
         if shares is None or _is_flat(shares[counts > 0]):
             used = modality[counts > 0]
-            whole = spread and used.size > 0
-            window = (used.min(), used.max()) if whole else _automatic_window(modality, counts)
+            all_of_it = whole and used.size > 0
+            window = (used.min(), used.max()) if all_of_it else _automatic_window(modality, counts)
             shares = _between(modality, *map(float, window))
-    if is_inverted(header):
-        shares = 1 - shares
-    if spread:
-        shares = _spread(shares[np.where(padding, 0, _counts(patterns)) > 0], shares)
-    table = np.rint(shares * 255).astype(np.uint8)
-    table[padding] = 0
-    if stored.dtype == np.uint8 and np.array_equal(table, values):
-        return stored  # the common case: 8 bits, to be shown as they are
-    if stored.dtype.itemsize == 1:
-        return np.asarray(cv2.LUT(patterns, table), dtype=np.uint8)
-    return _looked_up(table, patterns)
+    return padding, 1 - shares if is_inverted(header) else shares
 
 
-def _looked_up(table: NDArray[np.uint8], patterns: NDArray[Any]) -> NDArray[np.uint8]:
-    """Look 16 bit patterns up, some rows at a time: NumPy makes 8 bytes of each for it."""
-    grey = np.empty(patterns.shape, np.uint8)
+def _looked_up(table: NDArray[Grey], stored: NDArray[Any]) -> NDArray[Grey]:
+    """Look bit patterns up in a table of greys."""
+    patterns: NDArray[Any] = stored.view(f"u{stored.dtype.itemsize}")
+    if patterns.dtype.itemsize == 1:
+        return np.asarray(cv2.LUT(patterns, table), dtype=table.dtype)
+    # Some rows at a time: NumPy makes 8 bytes of each 16 bit pattern for it.
+    grey = np.empty(patterns.shape, table.dtype)
     step = max(1, _PIXELS_AT_ONCE // patterns.shape[1])
     for first in range(0, patterns.shape[0], step):
         grey[first : first + step] = table[patterns[first : first + step]]
@@ -281,13 +311,6 @@ def _counts(patterns: NDArray[Any]) -> NDArray[np.float32]:
     cells = 1 << 8 * patterns.dtype.itemsize
     histogram = cv2.calcHist([patterns], [0], None, [cells], [0, cells])
     return np.asarray(histogram, dtype=np.float32).ravel()
-
-
-def _spread(used: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Multiply shares, from the least in use on, by the whole number that there is room for."""
-    low, high = (used.min(), used.max()) if used.size else (0.0, 1.0)
-    gain = np.floor(1 / (high - low)) if high > low else 1.0
-    return shares if gain < 2 else np.clip((shares - low) * gain, 0, 1)
 
 
 def _is_flat(shares: NDArray[np.float64]) -> bool:

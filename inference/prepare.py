@@ -22,9 +22,10 @@ from inference.pixels import (
     InputForm,
     Letterbox,
     display_image,
+    fine_display_image,
     network_input,
     pixel_aspect,
-    spread_display_image,
+    spread_input,
 )
 from inference.reading import Refusal, RefusalCode, RefusedError
 
@@ -142,8 +143,10 @@ def for_network(
     header: Dataset, stored: NDArray[Any], form: InputForm, display: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], Letterbox]:
     """Bring stored values, of which `display` is the display image, to a network's input."""
-    image = display if form.contrast == "as_shown" else spread_display_image(header, stored)
-    return network_input(image, form, pixel_aspect=pixel_aspect(header))
+    aspect = pixel_aspect(header)
+    if form.contrast == "as_shown":
+        return network_input(display, form, pixel_aspect=aspect)
+    return spread_input(fine_display_image(header, stored), form.size, pixel_aspect=aspect)
 
 
 def _prepare(path: Path, form: InputForm, limits: Limits) -> Prepared | Refusal:

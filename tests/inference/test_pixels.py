@@ -19,12 +19,14 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 
 from inference.decode import decode
 from inference.pixels import (
+    FINE_STEPS,
     InputForm,
     display_image,
+    fine_display_image,
     letterbox,
     network_input,
     pixel_aspect,
-    spread_display_image,
+    spread_input,
     stretch,
 )
 from inference.prepare import load_display
@@ -536,12 +538,18 @@ def test_a_wide_window_costs_a_network_no_greys() -> None:
         len(np.unique(image)) for image in (display_image(wide, deep), display_image(narrow, deep))
     )
     assert few < many / 2
-    spread = spread_display_image(wide, deep)
-    assert len(np.unique(spread)) > 0.9 * many
-    assert np.array_equal(spread_display_image(narrow, deep), display_image(narrow, deep))
-    form = InputForm(128, "percentiles")
-    seen = network_input(spread, form)[0].astype(int)
-    assert np.abs(seen - network_input(display_image(narrow, deep), form)[0]).max() <= 3
+    fine = fine_display_image(wide, deep)
+    assert len(np.unique(fine)) == len(np.unique(deep))
+    seen = spread_input(fine, 128)[0].astype(int)
+    assert np.abs(seen - spread_input(fine_display_image(narrow, deep), 128)[0]).max() <= 1
+
+
+def test_a_fine_image_rounds_to_the_display_image() -> None:
+    deep = make_picture(bits=12)
+    for more in ({}, {"PhotometricInterpretation": "MONOCHROME1"}):
+        header = make_dataset(deep, BitsStored=12, WindowCenter=2048, WindowWidth=3000, **more)
+        fine = fine_display_image(header, deep).astype(float)
+        assert np.abs(fine / FINE_STEPS - display_image(header, deep)).max() <= 0.51
 
 
 def test_a_film_of_one_grey_can_be_stretched() -> None:
