@@ -277,8 +277,9 @@ def read_again(
 def retry(session: Session, study_id: int, *, now: datetime) -> int:
     """Try again what went wrong with a study; return how many things were put back to work.
 
-    Quarantined images and images refused as undecodable are read anew, a failed report is made
-    anew, and deliveries that wait or were rejected are sent at once.
+    Quarantined and refused images are read anew (what is refused may have changed since), which
+    makes a revision of a report that is out already; a failed report is made anew. Its deliveries
+    are `db.deliveries.resend`'s.
     """
     study = session.get_one(Study, study_id, with_for_update=True)
     again = [

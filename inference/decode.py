@@ -140,7 +140,9 @@ def _check_declared(header: Dataset, max_pixels: int) -> _Declared:
         )
     frames = elements.integer(header, "NumberOfFrames") or 1
     if frames > 1:
-        raise RefusedError(RefusalCode.FRAMES, "The image has more than one frame.")
+        raise RefusedError(
+            RefusalCode.FRAMES, f"The image has {frames} frames; only single films are read."
+        )
     if frames < 1:
         raise RefusedError(RefusalCode.UNDECODABLE, "The header's Number of Frames is negative.")
     samples = elements.integer(header, "SamplesPerPixel") or 1

@@ -131,8 +131,11 @@ def _check_object(header: Dataset) -> Refusal | None:
             RefusalCode.UNSUPPORTED,
             "The object is not a radiograph (CR, DX or secondary capture).",
         )
-    if (elements.integer(header, "NumberOfFrames") or 1) > 1:
-        return Refusal(RefusalCode.FRAMES, "The image has more than one frame.")
+    frames = elements.integer(header, "NumberOfFrames") or 1
+    if frames > 1:
+        return Refusal(
+            RefusalCode.FRAMES, f"The image has {frames} frames; only single films are read."
+        )
     samples = elements.integer(header, "SamplesPerPixel") or 1
     if samples not in (1, 3) or (samples == 3 and sop_class in _RADIOGRAPHS):
         return Refusal(
@@ -152,9 +155,10 @@ def _check_modality(header: Dataset, limits: Eligibility) -> Refusal | None:
         return Refusal(
             RefusalCode.MODALITY, "The header names no modality, so it may be no radiograph."
         )
+    named = modality if re.fullmatch("[A-Z]{2,6}", modality) else "unknown"
     return Refusal(
         RefusalCode.MODALITY,
-        f"The modality is not one that is read ({', '.join(limits.modalities)}).",
+        f"The modality is {named}; only {', '.join(limits.modalities)} are read.",
     )
 
 
@@ -165,7 +169,12 @@ def _check_body_part(header: Dataset) -> Refusal | None:
     silent = elements.text(header, "BodyPartExamined").upper() in _SILENT_BODY_PARTS
     if part is Part.CHEST or (part is None and silent):
         return None
-    return Refusal(RefusalCode.BODY_PART, "The film's header says that it is not of the chest.")
+    if part is None:
+        return Refusal(
+            RefusalCode.BODY_PART,
+            "The body part that the header names is not known to be the chest.",
+        )
+    return Refusal(RefusalCode.BODY_PART, "The header names another body part than the chest.")
 
 
 def _named_part(header: Dataset) -> Part | None:

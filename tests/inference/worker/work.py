@@ -43,10 +43,22 @@ def receive(
                 dataset.StudyInstanceUID = study
                 dataset.PatientID = "PHANTOM"
                 dataset.save_as(file)
-            path = intake.put([file.read_bytes()], datetime.now(UTC))
-            with database.write() as session:
-                record_films(session, [film(path=path, **values)], database.now(session))
-            intake.settle(path, keep=True)
+            _keep(database, intake, file, **values)
+
+
+def receive_files(database: Database, store: FileStore, *files: Path) -> None:
+    """Keep and record files as the listener does, each of the study that it names."""
+    with closing(Intake(store)) as intake:
+        for file in files:
+            study = str(dcmread(file, stop_before_pixels=True).StudyInstanceUID)
+            _keep(database, intake, file, study_instance_uid=study)
+
+
+def _keep(database: Database, intake: Intake, file: Path, **values: str) -> None:
+    path = intake.put([file.read_bytes()], datetime.now(UTC))
+    with database.write() as session:
+        record_films(session, [film(path=path, **values)], database.now(session))
+    intake.settle(path, keep=True)
 
 
 def worker_settings(**values: Any) -> Settings:
