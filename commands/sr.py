@@ -10,8 +10,8 @@ from typing import Any
 from pydicom.sr.coding import Code
 from rich.console import Console
 
+import codes
 from commands.problem import ProblemError
-from inference.report import codes
 from inference.report.header import ReportError
 from inference.report.nodes import Graphic, Node, Number, Reference, is_a
 from inference.report.read import Group, ReadReport, Region, read_report, without_subject

@@ -7,7 +7,8 @@ import struct
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from inference.report import codes, stored, tree
+import codes
+from inference.report import stored, tree
 from inference.report.conform import conforming, references, text
 from inference.report.content_tree import check_tree
 from inference.report.header import FilmHeader, ReportError

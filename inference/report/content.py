@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from pydicom.sr.coding import Code
 
+import codes
 from inference.reading import Box, Device, Finding
-from inference.report import codes, words
+from inference.report import words
 from inference.report.header import FilmHeader
 from inference.report.regions import Region, regions
 from inference.report.study import Film, Study
@@ -173,24 +174,15 @@ def _evaluations(study: Study, device: Device) -> tuple[Item, ...]:
     and no "Finding" stands beside them, because on a negative study it would read as positive.
     """
     finding = study.finding
+    summary = codes.processing_summary(finding, complete=not study.refusals)
     opacity = max((reading.probabilities.lung_opacity for reading in study.readings), default=None)
     return (
         Item(CONTAINS, codes.COMMENT, Text(words.sentence(study, device))),
-        Item(CONTAINS, codes.PROCESSING_SUMMARY, Coded(_processing(study))),
+        Item(CONTAINS, codes.PROCESSING_SUMMARY, Coded(summary)),
         _presence(codes.PNEUMONIA, finding, study.probability),
         _presence(codes.ABNORMAL_OPACITY, finding, opacity),
-        Item(CONTAINS, codes.NORMALITY, Coded(_NORMALITY[finding])),
+        Item(CONTAINS, codes.NORMALITY, Coded(codes.normality(finding))),
     )
-
-
-def _processing(study: Study) -> Code:
-    found = study.finding is Finding.OPACITY
-    if not study.films:
-        return codes.NONE_SUCCEEDED
-    if study.refusals:
-        some = codes.SOME_SUCCEEDED_WITH_FINDINGS, codes.SOME_SUCCEEDED_WITHOUT_FINDINGS
-        return some[0] if found else some[1]
-    return codes.ALL_SUCCEEDED_WITH_FINDINGS if found else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
 
 
 def _presence(name: Code, finding: Finding, probability: float | None) -> Item:
@@ -199,25 +191,13 @@ def _presence(name: Code, finding: Finding, probability: float | None) -> Item:
     if probability is not None:
         of = Item(HAS_CONCEPT_MOD, codes.FINDING, Coded(name))
         properties = (Item(HAS_PROPERTIES, codes.PROBABILITY, _percent(probability), (of,)),)
-    return Item(CONTAINS, name, Coded(_PRESENCE[finding]), properties)
+    return Item(CONTAINS, name, Coded(codes.presence(finding)), properties)
 
 
 def _percent(probability: float) -> Number:
     return Number(round(float(probability) * 100, 2), codes.PERCENT)
 
 
-_PRESENCE = {
-    Finding.OPACITY: codes.PRESENT,
-    Finding.ABNORMAL: codes.ABSENT,
-    Finding.NORMAL: codes.ABSENT,
-    Finding.FAILED: codes.UNDETERMINED,
-}
-_NORMALITY = {
-    Finding.OPACITY: codes.ABNORMAL,
-    Finding.ABNORMAL: codes.ABNORMAL,
-    Finding.NORMAL: codes.NORMAL,
-    Finding.FAILED: codes.NORMALITY_UNDETERMINED,
-}
 _MODALITIES = {
     "CR": codes.COMPUTED_RADIOGRAPHY,
     "DX": codes.DIGITAL_RADIOGRAPHY,

@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.coding import Code
 
+import codes
 from inference import elements
 from inference.reading import Finding
-from inference.report import codes, nodes
+from inference.report import nodes
 from inference.report.header import ReportError
 from inference.report.nodes import Graphic, Node, Number, Reference, is_a
 

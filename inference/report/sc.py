@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from inference.report import codes, explicit, words
+import codes
+from inference.report import explicit, words
 from inference.report.equipment import new_result
 from inference.report.header import FilmHeader, ReportError
 from inference.report.job import StudyJob

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from pydicom.uid import Comprehensive3DSRStorage
 
-from inference.report import codes, explicit, tree, words
+import codes
+from inference.report import explicit, tree, words
 from inference.report.equipment import new_result
 from inference.report.header import FilmHeader
 from inference.report.job import Predecessor, StudyJob

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import hl7
+from pydicom.sr.coding import Code
 
-from scp_service.destinations import codes
-from scp_service.destinations.codes import Code
+import codes
 from scp_service.destinations.document import Document
 from scp_service.destinations.hl7.segments import Component, Field, add_segment
 from scp_service.destinations.hl7.values import dicom_moment, moment, xcn, xpn
@@ -138,7 +138,8 @@ def _observations(document: Document) -> list[Fields]:
         17: (None, f"{algorithm.name} {algorithm.version}"),
         18: (algorithm.name, None, algorithm.device_uid, "ISO"),
     }
-    summary = codes.processing_summary(report)
+    complete = report.completeness == "complete"
+    summary = codes.processing_summary(report.finding, complete=complete)
     return [
         {2: "ST", 3: _ce(codes.DICOM_STUDY), 5: document.study.uid, 11: "O"},
         *({**common, **evaluation} for evaluation in _evaluations(document)),
@@ -185,7 +186,7 @@ def _priority(document: Document) -> str:
 
 
 def _ce(code: Code) -> tuple[Component, ...]:
-    return code.value, code.meaning, code.scheme
+    return code.value, code.meaning, code.scheme_designator
 
 
 def _percent(share: float) -> str:

@@ -31,8 +31,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+import codes
 from inference.reading import Finding, Reading
-from inference.report import codes
 from inference.report.build import ImageResult, Predecessor, build_study
 from inference.report.header import ReportError
 from inference.report.read import read_report

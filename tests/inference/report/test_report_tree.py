@@ -14,7 +14,7 @@ from highdicom.sr.utils import find_content_items
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 
-from inference.report import codes
+import codes
 from inference.report.build import StudyResult, build_study
 from tests.inference.report.highdicom_reference import reference_overlay, reference_report
 from tests.inference.report.studies import (

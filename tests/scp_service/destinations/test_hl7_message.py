@@ -9,9 +9,7 @@ from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.core import Message
 from hl7apy.parser import parse_message
 
-from inference.report import codes as sr_codes
 from scp_service.answer import Outcome
-from scp_service.destinations import codes
 from scp_service.destinations.document import Document
 from scp_service.destinations.hl7.acknowledgement import answer_to, read_acknowledgement
 from scp_service.destinations.hl7.message import ENCODINGS, Envelope, control_id, oru
@@ -160,13 +158,6 @@ def test_what_the_films_do_not_say_stays_empty() -> None:
     message = oru(said, envelope()).decode()
     assert "PV1" not in message
     assert "\rORC|RE\r" in message
-
-
-def test_the_codes_are_those_of_the_structured_report() -> None:
-    for name, code in vars(codes).items():
-        theirs = getattr(sr_codes, name, None)
-        if isinstance(code, codes.Code) and theirs is not None:
-            assert code == (theirs.value, theirs.scheme_designator, theirs.meaning), name
 
 
 @pytest.mark.parametrize(

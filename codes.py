@@ -1,4 +1,7 @@
-"""The coded concepts that our reports use, as (value, scheme, meaning). Data only."""
+"""The coded concepts of reports and messages, and which of them a finding is told by.
+
+A `Code` is (value, scheme, meaning); schemes are named as in PS3.16 chapter 8, also in HL7 v2.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,12 @@ ABNORMAL_OPACITY = Code("112033", "DCM", "Abnormal opacity")
 PROBABILITY = Code("122157", "DCM", "Probability")
 NORMALITY = Code("121402", "DCM", "Normality")
 
+# Names of observations in messages alone
+DICOM_STUDY = Code("113014", "DCM", "DICOM Study")
+"""How IHE RAD TF-2 names an observation whose value is the Study Instance UID (table 4.7-7)."""
+SR_INSTANCE = Code("SR_INSTANCE_UID", "99HILUM", "SOP Instance UID of the Structured Report")
+RADIOLOGY_OBSERVATION = Code("18782-3", "LN", "Radiology Study observation (narrative)")
+
 # Values
 ENGLISH = Code("en", "RFC5646", "English")
 DEVICE = Code("121007", "DCM", "Device")
@@ -75,3 +84,30 @@ SOURCE_IMAGE_FOR_PROCESSING = Code("121322", "DCM", "Source image for image proc
 PERCENT = Code("%", "UCUM", "Percent")
 MILLIMETER = Code("mm", "UCUM", "mm")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
+
+
+def presence(finding: str) -> Code:
+    """Return whether an opacity is there; of a failed study nothing is said."""
+    if finding == "failed":
+        return UNDETERMINED
+    return PRESENT if finding == "opacity" else ABSENT
+
+
+def normality(finding: str) -> Code:
+    """Return whether the films look normal; of a failed study nothing is said."""
+    if finding == "failed":
+        return NORMALITY_UNDETERMINED
+    return NORMAL if finding == "normal" else ABNORMAL
+
+
+def processing_summary(finding: str, *, complete: bool) -> Code:
+    """Return how the algorithm fared and whether it found an opacity.
+
+    `complete` says whether all images were read; with the finding "failed", none was.
+    """
+    if finding == "failed":
+        return NONE_SUCCEEDED
+    found = finding == "opacity"
+    if complete:
+        return ALL_SUCCEEDED_WITH_FINDINGS if found else ALL_SUCCEEDED_WITHOUT_FINDINGS
+    return SOME_SUCCEEDED_WITH_FINDINGS if found else SOME_SUCCEEDED_WITHOUT_FINDINGS
