@@ -42,9 +42,9 @@ _ASKED_FOR = frozenset(int(Tag(keyword)) for keyword in _TAGS)
 _PIXELS = 0x7FE00008
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
-_MOST_ITEMS = 20_000
+MOST_ITEMS = 20_000
 """Sequence items that a header may hold: each takes tens of microseconds to parse."""
-_LONGEST_VALUE = 65_534
+LONGEST_VALUE = 65_534
 """In bytes; the longest of the values asked for is some hundreds of bytes (PS3.5 6.2)."""
 _LONGEST_HEADER = 64 * 1024 * 1024
 """How much of an inflated data set is kept to be parsed."""
@@ -123,7 +123,7 @@ class _Guard:
             if not self._counted:
                 self._counted = True
                 self._count_items()
-        elif tag in _ASKED_FOR and length > _LONGEST_VALUE:
+        elif tag in _ASKED_FOR and length > LONGEST_VALUE:
             raise UnreadableError("an identifying value is far too long")
         return False
 
@@ -132,7 +132,7 @@ class _Guard:
         start = self._file.tell()
         with self._file.getbuffer() as view:
             rest = bytes(view[start : start + _LONGEST_HEADER])
-        if max(map(rest.count, _ITEM_TAGS)) > _MOST_ITEMS:
+        if max(map(rest.count, _ITEM_TAGS)) > MOST_ITEMS:
             raise UnreadableError("the data set holds too many sequence items")
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from enum import Enum
 from ipaddress import ip_address
 from typing import Any
 
@@ -47,9 +48,15 @@ VERIFICATION = "1.2.840.10008.1.1"
 _DRAIN_SECONDS = 10.0
 _LOOPBACK = "127.0.0.1"
 
-# A-ASSOCIATE-RJ: result, source, reason (PS3.8, 9.3.4)
-_CALLING_AE_NOT_RECOGNISED = (0x01, 0x01, 0x03)
-_TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
+
+class Rejection(Enum):
+    """Why we reject an association: result, source and reason of A-ASSOCIATE-RJ (PS3.8 9.3.4).
+
+    pynetdicom adds "called AE title not recognised" and "local limit exceeded".
+    """
+
+    CALLING_AE_NOT_RECOGNISED = (0x01, 0x01, 0x03)
+    TEMPORARY_CONGESTION = (0x02, 0x03, 0x01)
 
 
 @contextmanager
@@ -111,7 +118,7 @@ def _servers(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
         TlsError: a certificate, key or CA file cannot be used.
     """
     listener = settings.listener
-    ae = _application_entity(settings)
+    ae = application_entity(settings)
     given: dict[str, Any] = {
         "ae": ae,
         "ae_title": ae.ae_title,
@@ -125,7 +132,8 @@ def _servers(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
         _log.info("Listening for TLS on port %d.", listener.tls.port)
 
 
-def _application_entity(settings: Settings) -> AE:
+def application_entity(settings: Settings) -> AE:
+    """Return what we are as an acceptor: limits, SOP classes, transfer syntaxes and roles."""
     listener = settings.listener
     ae = AE(listener.ae_title)
     ae.maximum_pdu_size = listener.max_pdu_bytes
@@ -151,10 +159,10 @@ def _admit(event: Event, settings: Settings, store: FileStore) -> None:
     ourselves = _is_ourselves(settings, calling, requestor.address)
     if settings.peers and not (known or commits or ourselves):
         _log.warning("An association from %s was rejected: not a known peer.", requestor.address)
-        _reject(event, _CALLING_AE_NOT_RECOGNISED)
+        _reject(event, Rejection.CALLING_AE_NOT_RECOGNISED)
     elif store.free_bytes() < settings.listener.min_free_bytes:
         _log.error("Associations are refused: the data folder is almost full.")
-        _reject(event, _TEMPORARY_CONGESTION)
+        _reject(event, Rejection.TEMPORARY_CONGESTION)
     elif settings.peers and commits:
         acceptor = event.assoc.acceptor
         acceptor.supported_contexts = [
@@ -187,8 +195,8 @@ def _is_ourselves(settings: Settings, calling: str, address: str) -> bool:
     return calling == settings.listener.ae_title and ip_address(address).is_loopback
 
 
-def _reject(event: Event, reason: tuple[int, int, int]) -> None:
-    event.assoc.acse.send_reject(*reason)
+def _reject(event: Event, rejection: Rejection) -> None:
+    event.assoc.acse.send_reject(*rejection.value)
     event.assoc.kill()
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
 from io import BytesIO
 
 from pydicom import Dataset
@@ -19,8 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.files import FileStore, Intake, recover
 from db.intake import Film, Outcome, recorded
 from db.session import Database
+from scp_service import status
 from scp_service.committer import Committer, UncertainError
 from scp_service.header import (
+    LONGEST_VALUE,
+    MOST_ITEMS,
     TooLargeError,
     UnreadableError,
     file_head,
@@ -33,15 +35,28 @@ from settings import Listener, Settings
 _log = logging.getLogger(__name__)
 
 
-class Status(IntEnum):
+class Status(status.Status):
     """The C-STORE statuses that we answer (PS3.4 B.2.3, PS3.7 annex C)."""
 
-    SUCCESS = 0x0000
-    INVALID_UID = 0x0117
-    CLASS_NOT_SUPPORTED = 0x0122
-    OUT_OF_RESOURCES = 0xA700
-    MISMATCH = 0xA900
-    CANNOT_UNDERSTAND = 0xC000
+    SUCCESS = (
+        0x0000,
+        "the instance is durable: file and folder are synced, its row and its task committed; also"
+        " where the same instance has come before",
+    )
+    INVALID_UID = 0x0117, "the Affected SOP Instance UID is not a UID"
+    CLASS_NOT_SUPPORTED = 0x0122, "the SOP class is not that of the presentation context"
+    OUT_OF_RESOURCES = (
+        0xA700,
+        "there is no room, the database cannot record it, or it is larger than"
+        " `listener.max_dataset_bytes`",
+    )
+    MISMATCH = 0xA900, "the command's SOP class or instance UID differs from the data set's"
+    CANNOT_UNDERSTAND = (
+        0xC000,
+        "the data set cannot be parsed, has no Study or Series Instance UID, holds more than"
+        f" {MOST_ITEMS:,} sequence items, or an identifying value of more than {LONGEST_VALUE:,}"
+        " bytes",
+    )
 
 
 @dataclass(frozen=True, slots=True)

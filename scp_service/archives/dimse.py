@@ -34,10 +34,10 @@ from scp_service.store_scu import Peer, associate, release
 from settings import DicomArchive, Settings
 
 # Study Root Query/Retrieve Information Model: FIND, GET and MOVE (PS3.4 C.6.2.3)
-_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-_GET = "1.2.840.10008.5.1.4.1.2.2.3"
-_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
-_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+GET = "1.2.840.10008.5.1.4.1.2.2.3"
+MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 
 
 class DimseArchive:
@@ -48,7 +48,7 @@ class DimseArchive:
         self._listener = settings.listener
         self._receiver = receiver
         self._calling = archive.calling_ae_title or settings.listener.ae_title
-        self._model = _GET if archive.retrieve == "get" else _MOVE
+        self._model = GET if archive.retrieve == "get" else MOVE
         self._association: Association | None = None
         self._refusals: list[str] = []
 
@@ -56,7 +56,7 @@ class DimseArchive:
         """Find studies: one C-FIND for each modality, since only one value can match (CS)."""
         found: dict[str, FoundStudy] = {}
         for modality in query.modalities:
-            for match in self._find(_study_keys(query, modality)):
+            for match in self._find(study_keys(query, modality)):
                 study = FoundStudy(
                     text(match, "StudyInstanceUID"),
                     text(match, "StudyDate"),
@@ -71,9 +71,7 @@ class DimseArchive:
 
     def images(self, study: FoundStudy, modalities: Sequence[str]) -> list[FoundImage]:
         """Find the images in a study's series of these modalities, one C-FIND for each series."""
-        series = self._find(
-            _keys("SERIES", study.study_instance_uid, SeriesInstanceUID="", Modality="")
-        )
+        series = self._find(series_keys(study))
         return [
             FoundImage(
                 text(each, "SeriesInstanceUID"),
@@ -86,8 +84,7 @@ class DimseArchive:
         ]
 
     def _images_of(self, study: FoundStudy, series: str) -> list[Dataset]:
-        keys = {"SeriesInstanceUID": series, "SOPInstanceUID": "", "SOPClassUID": ""}
-        return self._find(_keys("IMAGE", study.study_instance_uid, **keys))
+        return self._find(image_keys(study, series))
 
     def retrieve(self, study: FoundStudy, images: Sequence[FoundImage]) -> None:
         """Retrieve images by name: one request on the IMAGE level for each series."""
@@ -109,7 +106,7 @@ class DimseArchive:
 
     def _find(self, keys: Dataset) -> list[Dataset]:
         matches: list[Dataset] = []
-        for status, match in self._responses("find", keys, _FIND):
+        for status, match in self._responses("find", keys, FIND):
             if not is_pending(status):
                 self._judge(status)
             elif match is None:
@@ -167,16 +164,16 @@ class DimseArchive:
         if status == NOT_AUTHORIZED:
             raise ArchiveError(f"{meaning(status)}: allow {self._calling} there")
         hint = ""
-        if self._model == _MOVE and 0xC000 <= status <= 0xCFFF:
+        if self._model == MOVE and 0xC000 <= status <= 0xCFFF:
             hint = f"; does it know {self._listener.ae_title} as a move destination?"
         raise RetrieveError(meaning(status) + hint)
 
     def _associated(self) -> Association:
         if self._association is not None and self._association.is_established:
             return self._association
-        archive, by_get = self._archive, self._model == _GET
+        archive, by_get = self._archive, self._model == GET
         syntaxes = self._listener.transfer_syntaxes
-        contexts = [(model, syntax) for model in (_FIND, self._model) for syntax in _SYNTAXES]
+        contexts = [(model, syntax) for model in (FIND, self._model) for syntax in SYNTAXES]
         # One context each, so that the archive can send every image encoded as it keeps it.
         films = [(str(each), syntax) for each in SOP_CLASSES for syntax in syntaxes]
         peer = Peer(
@@ -194,7 +191,7 @@ class DimseArchive:
             raise UnavailableError(str(error)) from None
         self._association = association
         accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
-        if missing := {_FIND, self._model} - accepted:
+        if missing := {FIND, self._model} - accepted:
             self.close()
             raise ArchiveError(_not_offered(missing, archive.retrieve))
         return association
@@ -215,16 +212,8 @@ def _address(association: Association) -> str:
     return str(connection.getpeername()[0]) if connection is not None else ""
 
 
-def _keys(level: str, study: str, **keys: str | list[str]) -> Dataset:
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = level
-    identifier.StudyInstanceUID = study
-    for keyword, value in keys.items():
-        setattr(identifier, keyword, value)
-    return identifier
-
-
-def _study_keys(query: Query, modality: str) -> Dataset:
+def study_keys(query: Query, modality: str) -> Dataset:
+    """Return the identifier of a C-FIND on the STUDY level."""
     keys = _keys(
         "STUDY",
         "",
@@ -240,8 +229,28 @@ def _study_keys(query: Query, modality: str) -> Dataset:
     return keys
 
 
+def series_keys(study: FoundStudy) -> Dataset:
+    """Return the identifier of a C-FIND on the SERIES level."""
+    return _keys("SERIES", study.study_instance_uid, SeriesInstanceUID="", Modality="")
+
+
+def image_keys(study: FoundStudy, series_instance_uid: str) -> Dataset:
+    """Return the identifier of a C-FIND on the IMAGE level."""
+    keys = {"SeriesInstanceUID": series_instance_uid, "SOPInstanceUID": "", "SOPClassUID": ""}
+    return _keys("IMAGE", study.study_instance_uid, **keys)
+
+
+def _keys(level: str, study: str, **keys: str | list[str]) -> Dataset:
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = level
+    identifier.StudyInstanceUID = study
+    for keyword, value in keys.items():
+        setattr(identifier, keyword, value)
+    return identifier
+
+
 def _not_offered(missing: set[str], retrieve: str) -> str:
-    if _FIND in missing:
+    if FIND in missing:
         return "it offers no query (Study Root C-FIND) to us; allow it there"
     other = "move" if retrieve == "get" else "get"
     return f'it offers no C-{retrieve.upper()} (Study Root) to us; set retrieve = "{other}"'

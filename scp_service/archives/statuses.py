@@ -4,7 +4,7 @@ from __future__ import annotations
 
 UNKNOWN_DESTINATION = 0xA801
 NOT_AUTHORIZED = 0x0124
-_TEXTS = {
+TEXTS = {
     0x0110: "it failed while it processed the request",
     0x0122: "it does not support what it is asked for (SOP class not supported)",
     NOT_AUTHORIZED: "it does not allow us to do this (not authorized)",
@@ -26,7 +26,7 @@ def is_pending(status: int) -> bool:
 
 def meaning(status: int) -> str:
     """Say what a final status means, and its number."""
-    text = _TEXTS.get(status)
+    text = TEXTS.get(status)
     if text is None:
         unable = 0xC000 <= status <= 0xCFFF
         text = "it is unable to process the request" if unable else "it failed for another reason"

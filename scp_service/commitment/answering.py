@@ -23,7 +23,7 @@ from db.files import FileStore
 from db.session import Database
 from scp_service.answer import PeerError
 from scp_service.commitment import messages
-from scp_service.commitment.messages import Verdict
+from scp_service.commitment.messages import ActionStatus, FailureReason, Verdict
 from scp_service.store_scu import Peer, Sender, associated, sender_over
 from settings import DicomDestination, Settings
 
@@ -35,7 +35,6 @@ _OWN_SECONDS = 30.0
 _GRACE_SECONDS = 1.0
 _LEASE_SECONDS = 300.0
 _GIVEN_UP_AFTER = timedelta(days=7)
-_MOST_REFERENCES = 10_000
 
 
 class Answerer:
@@ -61,26 +60,26 @@ class Answerer:
     def handle_action(self, event: Event) -> tuple[int, Dataset | None]:
         """Answer an N-ACTION: success means that the request is durable (PS3.4 J.3.2)."""
         if event.action_type != messages.REQUEST:
-            return 0x0123, None  # no such action
+            return ActionStatus.NO_SUCH_ACTION, None
         asked_of = getattr(event.request, "RequestedSOPInstanceUID", None)
         if asked_of != messages.PUSH_MODEL_INSTANCE:
-            return 0x0112, None  # no such SOP instance
+            return ActionStatus.NO_SUCH_INSTANCE, None
         try:
             transaction_uid, references = messages.read_request(event.action_information)
         except messages.MessageError as error:
             _log.warning("A request for storage commitment cannot be used: %s.", error)
-            return 0x0115, None  # invalid argument value
-        if len(references) > _MOST_REFERENCES:
-            return messages.RESOURCE_LIMITATION, None
+            return ActionStatus.INVALID_ARGUMENT, None
+        if len(references) > messages.MOST_REFERENCES:
+            return ActionStatus.RESOURCE_LIMITATION, None
         try:
             request_id = self._keep(event, transaction_uid, references)
         except SQLAlchemyError as error:
             _log.error("A storage commitment was not taken (%s).", type(error).__name__)
-            return messages.PROCESSING_FAILURE, None
+            return ActionStatus.PROCESSING_FAILURE, None
         with self._guard:
             self._associations[request_id] = event.assoc
         self._wake.set()
-        return 0x0000, None
+        return ActionStatus.SUCCESS, None
 
     def _keep(
         self, event: Event, transaction_uid: str, references: Sequence[tuple[str, str]]
@@ -145,17 +144,17 @@ class Answerer:
             for sop_class, uid in request.references
         ]
 
-    def _failure(self, sop_class_uid: str, copies: Sequence[Held]) -> int | None:
+    def _failure(self, sop_class_uid: str, copies: Sequence[Held]) -> FailureReason | None:
         """Return why we do not commit ourselves to an instance; None where a copy is whole."""
         if not copies:
-            return messages.NO_SUCH_INSTANCE
+            return FailureReason.NO_SUCH_INSTANCE
         of_class = [copy for copy in copies if copy.sop_class_uid == sop_class_uid]
         if not of_class:
-            return messages.CLASS_INSTANCE_CONFLICT
+            return FailureReason.CLASS_INSTANCE_CONFLICT
         if any(self._store.digest(copy.path) == copy.file_sha256 for copy in of_class):
             return None
         _log.error("A film's file is missing or damaged: its storage is not committed to.")
-        return messages.PROCESSING_FAILURE
+        return FailureReason.PROCESSING_FAILURE
 
     def _send(
         self, request: Request, verdicts: Sequence[Verdict], association: Association | None

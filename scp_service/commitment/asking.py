@@ -24,6 +24,7 @@ from db.queue import Backoff
 from db.session import Database
 from scp_service.answer import PeerError
 from scp_service.commitment import messages
+from scp_service.commitment.messages import EventStatus
 from scp_service.destinations.dicom import peer_of
 from scp_service.store_scu import associated
 from settings import DicomDestination, Settings
@@ -39,7 +40,7 @@ _MOST_AT_ONCE = 100
 def record_answer(event: Event, database: Database) -> int:
     """Answer an N-EVENT-REPORT: success means that what it says is recorded (PS3.4 J.3.3)."""
     if event.event_type not in (messages.ALL_COMMITTED, messages.SOME_FAILED):
-        return 0x0113  # no such event type
+        return EventStatus.NO_SUCH_EVENT
     try:
         transaction_uid, said = messages.read_answer(event.event_information)
         with database.write() as session:
@@ -47,16 +48,16 @@ def record_answer(event: Event, database: Database) -> int:
             count = commitments.settle(session, transaction_uid, said, now=now)
     except messages.MessageError as error:
         _log.warning("A storage commitment's answer cannot be used: %s.", error)
-        return 0x0115  # invalid argument value
+        return EventStatus.INVALID_ARGUMENT
     except SQLAlchemyError as error:
         _log.error("A storage commitment was not recorded (%s).", type(error).__name__)
-        return 0x0110
+        return EventStatus.PROCESSING_FAILURE
     failed = sum(each.outcome is not commitments.Outcome.COMMITTED for each in said.values())
     if failed:
         _log.warning("Of %d results, %d were not committed.", len(said), failed)
     else:
         _log.info("Storage of %d results was committed.", count)
-    return 0x0000
+    return EventStatus.SUCCESS
 
 
 class Asker:

@@ -10,31 +10,56 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from db.commitments import Outcome, Said
 from scp_service.header import is_uid
+from scp_service.status import Status
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
 PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
 CONTEXT = (PUSH_MODEL, str(ImplicitVRLittleEndian))
+MOST_REFERENCES = 10_000
+"""How many instances a request may name."""
 REQUEST = 1
 """Action Type ID of a request (PS3.4 J.3.2)."""
 ALL_COMMITTED, SOME_FAILED = 1, 2
 """Event Type IDs of the answer (PS3.4 J.3.3)."""
 
-# Failure Reason (PS3.3 C.14.1.1)
-PROCESSING_FAILURE = 0x0110
-NO_SUCH_INSTANCE = 0x0112
-CLASS_INSTANCE_CONFLICT = 0x0119
-CLASS_NOT_SUPPORTED = 0x0122
-DUPLICATE_TRANSACTION = 0x0131
-RESOURCE_LIMITATION = 0x0213
 
-_REASONS = {
-    PROCESSING_FAILURE: (Outcome.LATER, "processing failure"),
-    NO_SUCH_INSTANCE: (Outcome.MISSING, "no such object instance"),
-    CLASS_INSTANCE_CONFLICT: (Outcome.REFUSED, "class / instance conflict"),
-    CLASS_NOT_SUPPORTED: (Outcome.REFUSED, "referenced SOP class not supported"),
-    DUPLICATE_TRANSACTION: (Outcome.LATER, "duplicate transaction UID"),
-    RESOURCE_LIMITATION: (Outcome.LATER, "resource limitation"),
+class ActionStatus(Status):
+    """How we answer an N-ACTION (PS3.7 10.1.4.1.10)."""
+
+    SUCCESS = 0x0000, "the request is kept, and will be answered"
+    PROCESSING_FAILURE = 0x0110, "the database cannot record the request"
+    NO_SUCH_INSTANCE = 0x0112, "it is asked of another SOP instance than the well-known one"
+    INVALID_ARGUMENT = 0x0115, "no Transaction UID, no instances, or what is no UID"
+    NO_SUCH_ACTION = 0x0123, "another action than 1 is asked for"
+    RESOURCE_LIMITATION = 0x0213, f"more than {MOST_REFERENCES:,} instances are asked for at once"
+
+
+class EventStatus(Status):
+    """How we answer an N-EVENT-REPORT (PS3.7 10.1.1.1.8)."""
+
+    SUCCESS = 0x0000, "what it says is recorded"
+    PROCESSING_FAILURE = 0x0110, "the database cannot record it"
+    NO_SUCH_EVENT = 0x0113, "another event than 1 or 2 is reported"
+    INVALID_ARGUMENT = 0x0115, "no Transaction UID"
+
+
+class FailureReason(Status):
+    """Why we do not commit ourselves to an instance (PS3.3 C.14.1.1)."""
+
+    PROCESSING_FAILURE = 0x0110, "its file is missing or damaged"
+    NO_SUCH_INSTANCE = 0x0112, "it never came, or was deleted by the retention rule"
+    CLASS_INSTANCE_CONFLICT = 0x0119, "it is held with another SOP class"
+
+
+REASONS = {
+    0x0110: (Outcome.LATER, "processing failure"),
+    0x0112: (Outcome.MISSING, "no such object instance"),
+    0x0119: (Outcome.REFUSED, "class / instance conflict"),
+    0x0122: (Outcome.REFUSED, "referenced SOP class not supported"),
+    0x0131: (Outcome.LATER, "duplicate transaction UID"),
+    0x0213: (Outcome.LATER, "resource limitation"),
 }
+"""What a Failure Reason of a destination means, and what follows (PS3.3 C.14.1.1)."""
 
 
 class MessageError(Exception):
@@ -47,7 +72,7 @@ class Verdict:
 
     sop_class_uid: str
     sop_instance_uid: str
-    failure: int | None
+    failure: FailureReason | None
 
 
 def request(transaction_uid: str, references: Sequence[tuple[str, str]]) -> Dataset:
@@ -112,7 +137,7 @@ def read_answer(information: Dataset) -> tuple[str, Mapping[str, Said]]:
 def _failure(reason: object) -> Said:
     if not isinstance(reason, int):
         return Said(Outcome.LATER, "not committed by the destination, which gives no reason")
-    outcome, meaning = _REASONS.get(reason, (Outcome.LATER, "unknown reason"))
+    outcome, meaning = REASONS.get(reason, (Outcome.LATER, "unknown reason"))
     return Said(outcome, f"not committed by the destination: {meaning} ({reason:04X})")
 
 
