@@ -1,6 +1,7 @@
 # make run [FILMS=folder]   install, then the demo: films in, readings back
 # make test                 the tests, with the real peers that are installed (TEST_WORKERS=3: files at once)
 # make check                lint, format and types
+# make docs                  the tables of docs/conformance.md, from the code
 # make bench                the benchmarks (FILMS=folder of films to send)
 #
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these). PYTHON=path names one.
@@ -15,7 +16,7 @@ PYTEST_ARGS ?=
 # Test files that run at once; 0 runs one after the other in this process.
 TEST_WORKERS ?= 0
 
-.PHONY: run test check bench
+.PHONY: run test check docs bench
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -28,6 +29,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m docs.tables
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.whole_way $(if $(FILMS),--films '$(FILMS)')

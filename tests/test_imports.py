@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-NOT_INSTALLED = {"tests", "bench"}
+NOT_INSTALLED = {"tests", "bench", "docs"}
 
 
 @dataclass(frozen=True)
