@@ -25,6 +25,7 @@ from settings import Settings, doubts
 
 _log = logging.getLogger(__name__)
 
+_PACKAGES = ("commands", "db", "inference", "scp_service", "settings", "training")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -138,10 +139,10 @@ def configure_logging(role: str, level: str) -> None:
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {role}: %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=logging.CRITICAL, handlers=[handler], force=True)
     warnings.simplefilter("ignore")
-    for name in ("pynetdicom", "pydicom", "apscheduler", "alembic", "highdicom"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for package in _PACKAGES:
+        logging.getLogger(package).setLevel(level.upper())
 
 
 def _owner(role: str) -> str:
