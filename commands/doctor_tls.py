@@ -9,7 +9,7 @@ from pathlib import Path
 from commands.check import Check, Verdict
 from scp_service.certificates import validities
 from scp_service.tls import TlsError, client_context, server_context
-from settings import ClientTls, DicomDestination, ServerTls, Settings
+from settings import ServerTls, Settings, Trust
 
 _SOON = timedelta(days=30)
 
@@ -19,14 +19,14 @@ def certificates(settings: Settings, now: datetime) -> Iterator[Check]:
     if settings.listener.tls.enabled:
         yield from _checks("listener.tls", settings.listener.tls, now)
     for destination in settings.destinations:
-        if isinstance(destination, DicomDestination) and destination.tls.enabled:
-            yield from _checks(f"tls of destination {destination.name}", destination.tls, now)
+        if destination.trust is not None:
+            yield from _checks(f"tls of destination {destination.name}", destination.trust, now)
     for peer in settings.peers:
         if peer.return_results and peer.tls.enabled:
             yield from _checks(f"tls of peer {peer.ae_title}", peer.tls, now)
 
 
-def _checks(name: str, tls: ServerTls | ClientTls, now: datetime) -> Iterator[Check]:
+def _checks(name: str, tls: ServerTls | Trust, now: datetime) -> Iterator[Check]:
     try:
         server_context(tls) if isinstance(tls, ServerTls) else client_context(tls)
         files = [path for path in (tls.certificate, tls.ca) if path is not None]

@@ -10,7 +10,15 @@ class PeerError(Exception):
     """A peer could not be reached, refused to talk, or went away; says which in a few words.
 
     Nothing of a single object is wrong: all that waits is tried again, for ever.
+
+    Args:
+        reason: for the history and the log.
+        retry_after_seconds: how long it asks us to wait, if it does.
     """
+
+    def __init__(self, reason: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Outcome(StrEnum):

@@ -134,12 +134,11 @@ class Lane:
             return self._put_off(parcels, "no destination of this name is configured any more")
         try:
             with connector(destination, self._settings).connected(self._store) as connection:
-                self._failures = 0
                 while parcels:
                     self._send_batch(connection, parcels)
                     parcels = self._await_more()
         except PeerError as error:
-            return self._put_off(parcels, str(error))
+            return self._put_off(parcels, str(error), error.retry_after_seconds or 0.0)
         return 0.0
 
     def _await_more(self) -> list[deliveries.Parcel]:
@@ -160,6 +159,8 @@ class Lane:
                 answer = _send(connection, parcels[0])
                 answers.append((parcels.pop(0), answer))
         finally:
+            if answers:
+                self._failures = 0
             self._record(answers)
         if self._stop.is_set():
             self._give_back(parcels)
@@ -199,10 +200,18 @@ class Lane:
                 now=now,
             )
 
-    def _put_off(self, parcels: Sequence[deliveries.Parcel], reason: str) -> float:
-        """Return what could not be sent and wait, the longer the more often this happens."""
+    def _put_off(
+        self, parcels: Sequence[deliveries.Parcel], reason: str, asked_seconds: float = 0.0
+    ) -> float:
+        """Return what could not be sent and wait, the longer the more often this happens.
+
+        A destination that asks us to wait is obeyed, up to `delivery.backoff_max_seconds`.
+        """
         self._failures += 1
-        delay = self._backoff.delay(self._failures).total_seconds()
+        delay = max(
+            self._backoff.delay(self._failures).total_seconds(),
+            min(asked_seconds, self._backoff.longest),
+        )
         _log.warning("Destination %s: %s; next attempt in %.0f s.", self._name, reason, delay)
 
         def record(session: Session, parcels: Sequence[deliveries.Parcel], now: datetime) -> None:

@@ -1,7 +1,8 @@
-"""TLS contexts for DICOM (PS3.15 B.12, BCP 195 RFC 8996 and 9325), and why a handshake failed.
+"""TLS contexts for DICOM (PS3.15 B.12, BCP 195 RFC 8996 and 9325) and for HTTP, and why a
+handshake failed.
 
 TLS 1.2 and 1.3 only, forward secrecy and AES-GCM only. Where a peer does not speak that, there is
-no connection: nothing falls back to plain DICOM.
+no connection: nothing falls back to what is not secured.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from settings import ClientTls, ServerTls
+from settings import ServerTls, Trust
+from settings.secrets import SecretError, reveal
 
 CIPHERS = "ECDHE+AESGCM"
 """RFC 9325 4.2; the suites of TLS 1.3 are OpenSSL's, all of which it recommends."""
@@ -78,7 +80,7 @@ class _Socket(ssl.SSLSocket):
 ClientContext.sslsocket_class = _Socket
 
 
-def client_context(tls: ClientTls) -> ClientContext:
+def client_context(tls: Trust) -> ClientContext:
     """Return what a call to a peer is secured with.
 
     Raises:
@@ -142,7 +144,10 @@ def _load_own(
 ) -> None:
     assert certificate is not None, "the settings demand it"
     files = f"{certificate} and {key}" if key else str(certificate)
-    secret = password.get_secret_value() if password else ""
+    try:
+        secret = reveal(password) if password else ""
+    except SecretError as error:
+        raise TlsError(f"{files}: {error}") from None
     try:
         # A password that is asked for at the terminal would stop a service.
         context.load_cert_chain(

@@ -8,8 +8,11 @@ from settings.archives import DicomArchive
 from settings.destinations import (
     Destination,
     DicomDestination,
+    DicomwebDestination,
+    FhirDestination,
     Hl7Destination,
     ImagingDestination,
+    WebhookDestination,
 )
 from settings.doubts import doubts
 from settings.effective import Effective, mask_url
@@ -28,8 +31,9 @@ from settings.sections import (
     Retention,
     Worker,
 )
-from settings.tls import ClientTls, ServerTls
+from settings.tls import ClientTls, ServerTls, Trust
 from settings.toml import template
+from settings.web import WebPeer
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -41,8 +45,10 @@ __all__ = [
     "Destination",
     "DicomArchive",
     "DicomDestination",
+    "DicomwebDestination",
     "Effective",
     "Eligibility",
+    "FhirDestination",
     "Hl7Destination",
     "ImagingDestination",
     "Listener",
@@ -54,6 +60,9 @@ __all__ = [
     "ServerTls",
     "Settings",
     "SettingsError",
+    "Trust",
+    "WebPeer",
+    "WebhookDestination",
     "Worker",
     "doubts",
     "load",

@@ -1,4 +1,5 @@
-"""What a configuration permits and nobody can mean: destinations that get nothing."""
+"""What a configuration permits and nobody can mean: destinations that get nothing, logins that
+everybody can read."""
 
 from __future__ import annotations
 
@@ -6,13 +7,21 @@ from collections.abc import Iterator
 
 from settings.destinations import Destination
 from settings.model import Settings
+from settings.web import WebPeer
 
 
 def doubts(settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each destination, or source of one, that nothing will ever come from.
+    """Yield a sentence for each destination, or source of one, that nothing will ever come from,
+    and for each that our login goes to unencrypted.
 
     Where no peers are configured anyone may send, so that every source may exist.
     """
+    for destination in settings.destinations:
+        if isinstance(destination, WebPeer) and destination.sends_login_in_the_clear:
+            yield (
+                f"destination {destination.name} gets our login unencrypted, since its url starts"
+                " with http://; use https"
+            )
     known = {peer.ae_title for peer in settings.peers}
     if known:
         for destination in settings.destinations:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from settings.model import Settings
-from settings.shape import section_for
+from settings.shape import is_secret, section_for, sections_of
 
 
 class SettingsError(Exception):
@@ -37,7 +37,8 @@ def explain(
         else:
             json = " (a variable holds a list as JSON)" if problem["type"] == "tuple_type" else ""
             hint = json if origin.startswith("HILUM_") else ""
-            yield f"{where}{key}: {problem['msg']}, not {problem['input']!r}{hint}"
+            wrong = _shown(problem["loc"], given, problem["input"])
+            yield f"{where}{key}: {problem['msg']}, not {wrong}{hint}"
 
 
 def origin_of(key: str, origins: Mapping[str, str]) -> str:
@@ -53,17 +54,37 @@ def _dotted(location: Sequence[int | str]) -> str:
     return text
 
 
+def _shown(location: Sequence[int | str], given: Mapping[str, Any], value: object) -> str:
+    """Return a wrong value as it may be printed: no secret, and no table that may hold one."""
+    model = _model_at(location, given)
+    name = next(part for part in reversed(location) if isinstance(part, str))
+    field = model.model_fields.get(name) if model else None
+    if field is not None and is_secret(field):
+        return "what was given (not shown: it is a secret)"
+    if isinstance(value, str | Mapping | Sequence) and (field is None or sections_of(field)):
+        return "what was given (not shown: it may hold a secret)"
+    return repr(value)
+
+
 def _did_you_mean(location: Sequence[int | str], given: Mapping[str, Any]) -> str:
+    model = _model_at(location, given)
+    fields = model.model_fields if model else ()
+    close = difflib.get_close_matches(str(location[-1]), fields, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _model_at(location: Sequence[int | str], given: Mapping[str, Any]) -> type[BaseModel] | None:
+    """Return the model whose key `location` ends at (an index belongs to the key before it)."""
     model: type[BaseModel] = Settings
     values: Any = given
     field: FieldInfo | None = None
-    for part in location[:-1]:
+    last = max(index for index, part in enumerate(location) if isinstance(part, str))
+    for part in location[:last]:
         values = values[part]
         if isinstance(part, str):
             field = model.model_fields[part]
         section = None if field is None else section_for(field, values)
         if section is None:
-            return ""
+            return None
         model = section
-    close = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return model

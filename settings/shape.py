@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from settings.destinations import KINDS, Destination, class_of
@@ -13,8 +13,7 @@ from settings.destinations import KINDS, Destination, class_of
 
 def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
     """List the model classes of a section or of the items of a list; none for a plain value."""
-    for candidate in (field.annotation, *get_args(field.annotation)):
-        model = get_args(candidate)[0] if get_origin(candidate) is Annotated else candidate
+    for model in _types(field):
         if model is Destination:
             return list(KINDS.values())
         if isinstance(model, type) and issubclass(model, BaseModel):
@@ -28,3 +27,16 @@ def section_for(field: FieldInfo, values: object) -> type[BaseModel] | None:
     if len(sections) > 1 and isinstance(values, Mapping):
         return class_of(values)
     return sections[0] if sections else None
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Tell whether a key's value is a secret, which nothing may print."""
+    return SecretStr in _types(field)
+
+
+def _types(field: FieldInfo) -> list[Any]:
+    """List a key's type and those that it is made of, without what only annotates them."""
+    return [
+        get_args(candidate)[0] if get_origin(candidate) is Annotated else candidate
+        for candidate in (field.annotation, *get_args(field.annotation))
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -25,7 +25,7 @@ class ServerTls(Section):
         None, description="PEM file of its private key; unset: it stands in the certificate's file."
     )
     key_password: SecretStr | None = Field(
-        None, description="Password of the private key, where it has one."
+        None, description="Password of the private key, where it has one (or file:, env:)."
     )
     ca: Path | None = Field(None, description="PEM file of the CAs that sign our peers.")
     client_certificate: Literal["none", "optional", "required"] = Field(
@@ -40,7 +40,7 @@ class ServerTls(Section):
     )
 
     @model_validator(mode="after")
-    def _fits_together(self) -> ServerTls:
+    def _fits_together(self) -> Self:
         if self.enabled and self.certificate is None:
             raise ValueError("TLS needs a certificate; `hilum tls-selfsigned` makes one for trials")
         if self.client_certificate != "none" and self.ca is None:
@@ -52,10 +52,9 @@ class ServerTls(Section):
         return self
 
 
-class ClientTls(Section):
-    """TLS 1.2 or 1.3, where we call (for DICOM: PS3.15 B.12)."""
+class Trust(Section):
+    """TLS 1.2 or 1.3, where we call: whom we believe, and what we show."""
 
-    enabled: bool = Field(False, description="Call by TLS; it is never fallen back from.")
     ca: Path | None = Field(
         None, description="PEM file of the CA that signed the peer; unset: the system's CAs."
     )
@@ -66,18 +65,24 @@ class ClientTls(Section):
         None, description="PEM file of its private key; unset: it stands in the certificate's file."
     )
     key_password: SecretStr | None = Field(
-        None, description="Password of the private key, where it has one."
+        None, description="Password of the private key, where it has one (or file:, env:)."
     )
     check_hostname: bool = Field(
         True,
         description="Whether the peer's certificate must name it; off: any that the CA signed.",
     )
-    server_name: str | None = Field(
-        None, description="The name that its certificate must carry; unset: its host."
-    )
 
     @model_validator(mode="after")
-    def _key_of_a_certificate(self) -> ClientTls:
+    def _key_of_a_certificate(self) -> Self:
         if self.key is not None and self.certificate is None:
             raise ValueError("a key without a certificate is of no use")
         return self
+
+
+class ClientTls(Trust):
+    """TLS 1.2 or 1.3, where we call (for DICOM: PS3.15 B.12)."""
+
+    enabled: bool = Field(False, description="Call by TLS; it is never fallen back from.")
+    server_name: str | None = Field(
+        None, description="The name that its certificate must carry; unset: its host."
+    )

@@ -21,14 +21,28 @@ from typing import Any
 from scp_service.answer import Answer, Outcome, PeerError
 from scp_service.destinations.connector import Connection, Connector
 from scp_service.destinations.dicom import DicomConnector
+from scp_service.destinations.dicomweb import DicomwebConnector
+from scp_service.destinations.fhir.connector import FhirConnector
 from scp_service.destinations.hl7.connector import Hl7Connector
-from settings import Destination, DicomDestination, Hl7Destination, Settings
+from scp_service.destinations.webhook import WebhookConnector
+from settings import (
+    Destination,
+    DicomDestination,
+    DicomwebDestination,
+    FhirDestination,
+    Hl7Destination,
+    Settings,
+    WebhookDestination,
+)
 
 __all__ = ["Answer", "Connection", "Connector", "Outcome", "PeerError", "connector"]
 
 CONNECTORS: Mapping[type[Destination], Callable[[Any, Settings], Connector]] = {
     DicomDestination: DicomConnector,
+    DicomwebDestination: DicomwebConnector,
     Hl7Destination: Hl7Connector,
+    FhirDestination: FhirConnector,
+    WebhookDestination: WebhookConnector,
 }
 
 

@@ -13,16 +13,22 @@ from pydantic import BeforeValidator, SerializeAsAny
 
 from settings.destinations.base import Destination
 from settings.destinations.dicom import DicomDestination
+from settings.destinations.dicomweb import DicomwebDestination
+from settings.destinations.fhir import FhirDestination
 from settings.destinations.hl7 import Hl7Destination
 from settings.destinations.imaging import ImagingDestination
+from settings.destinations.webhook import WebhookDestination
 
 __all__ = [
     "KINDS",
     "AnyDestination",
     "Destination",
     "DicomDestination",
+    "DicomwebDestination",
+    "FhirDestination",
     "Hl7Destination",
     "ImagingDestination",
+    "WebhookDestination",
     "class_of",
 ]
 
@@ -30,7 +36,10 @@ DEFAULT_KIND = "dicom"
 
 KINDS: dict[str, type[Destination]] = {
     DEFAULT_KIND: DicomDestination,
+    "dicomweb": DicomwebDestination,
     "hl7": Hl7Destination,
+    "fhir": FhirDestination,
+    "webhook": WebhookDestination,
 }
 """The kinds by the value of their key `kind`, in the order of the template."""
 

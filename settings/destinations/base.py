@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from settings.fields import AETitle, Section
+from settings.tls import Trust
 
 
 class Destination(Section):
@@ -30,3 +31,8 @@ class Destination(Section):
         description="Which results: all, or those of positive studies only (and what corrects them"
         " later).",
     )
+
+    @property
+    def trust(self) -> Trust | None:
+        """What secures the way to it by TLS; None where nothing does."""
+        return None

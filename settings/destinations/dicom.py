@@ -8,7 +8,7 @@ from pydantic import Field
 
 from settings.destinations.imaging import ImagingDestination
 from settings.fields import AETitle, Port
-from settings.tls import ClientTls
+from settings.tls import ClientTls, Trust
 
 
 class DicomDestination(ImagingDestination):
@@ -25,3 +25,8 @@ class DicomDestination(ImagingDestination):
         False, description="Ask it to commit itself to the storage of what it got (PS3.4 annex J)."
     )
     tls: ClientTls = ClientTls.model_construct()
+
+    @property
+    def trust(self) -> Trust | None:
+        """The keys of `tls`, where that is enabled."""
+        return self.tls if self.tls.enabled else None

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from settings.destinations.base import Destination
 from settings.fields import DocumentKind, Port
-from settings.tls import ClientTls
+from settings.tls import ClientTls, Trust
 
 AccessionField = Literal["OBR-2", "OBR-3", "OBR-18"]
 
@@ -39,3 +39,8 @@ class Hl7Destination(Destination):
         description="Where the accession number stands; ORC-2 and ORC-3 follow OBR-2 and OBR-3.",
     )
     tls: ClientTls = ClientTls.model_construct()
+
+    @property
+    def trust(self) -> Trust | None:
+        """The keys of `tls`, where that is enabled."""
+        return self.tls if self.tls.enabled else None

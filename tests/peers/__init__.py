@@ -6,7 +6,7 @@ and ends it together with everything that it started.
 
 from tests.peers.database import Postgres, postgres
 from tests.peers.dcmtk import Sent, StoreSCP, dcmsend, echoscu, storescp, storescu
-from tests.peers.pacs import Orthanc, orthanc
+from tests.peers.pacs import Orthanc, orthanc, with_dicomweb
 from tests.peers.process import (
     ROOT,
     ChildProcess,
@@ -39,4 +39,5 @@ __all__ = [
     "storescp",
     "storescu",
     "wait_until",
+    "with_dicomweb",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import urllib.parse
@@ -10,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from tests.peers.process import LOOPBACK, ChildProcess, free_port, require, running, wait_until
 
@@ -22,6 +25,12 @@ class Orthanc:
     http_port: int
     ae_title: str
     process: ChildProcess
+    login: Mapping[str, str] | None = None
+
+    @property
+    def dicomweb(self) -> str:
+        """The root of its DICOMweb services, where it has them."""
+        return f"http://{LOOPBACK}:{self.http_port}/dicom-web"
 
     def instances(self) -> list[str]:
         """Return Orthanc's ids of all instances."""
@@ -70,8 +79,25 @@ class Orthanc:
         url = f"http://{LOOPBACK}:{self.http_port}{urllib.parse.quote(path)}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, method=method)
+        if self.login is not None:
+            pair = f"{self.login['username']}:{self.login['password']}".encode()
+            request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
         with urllib.request.urlopen(request, timeout=30) as answer:
             return cast(bytes, answer.read())
+
+
+_DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+def with_dicomweb() -> dict[str, Any]:
+    """Return the configuration of an Orthanc that serves DICOMweb at /dicom-web.
+
+    The test is skipped where the plugin is not installed.
+    """
+    require("Orthanc")
+    if not _DICOMWEB_PLUGIN.exists():
+        pytest.skip("needs Orthanc's DICOMweb plugin (Debian: orthanc-dicomweb)")
+    return {"Plugins": [str(_DICOMWEB_PLUGIN)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}}
 
 
 @contextlib.contextmanager
@@ -82,12 +108,13 @@ def orthanc(
     port: int | None = None,
     transfer_syntaxes: Sequence[str] | None = None,
     config: Mapping[str, Any] | None = None,
+    login: Mapping[str, str] | None = None,
 ) -> Iterator[Orthanc]:
     """Run Orthanc without plugins; `folder` (made if needed) takes its storage and its log.
 
     An instance that is sent again does not replace the first. `transfer_syntaxes` are the UIDs that
     it accepts (as default all that it knows); `config` adds to or replaces keys of its
-    configuration.
+    configuration; with `login` (username, password) it lets nobody else in by HTTP.
     """
     require("Orthanc")
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +126,8 @@ def orthanc(
         "Plugins": [],
         "HttpPort": http_port,
         "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
+        "AuthenticationEnabled": login is not None,
+        "RegisteredUsers": {login["username"]: login["password"]} if login else {},
         "DicomAet": ae_title,
         "DicomPort": port,
         "DicomAlwaysAllowStore": True,
@@ -116,7 +144,7 @@ def orthanc(
     file.write_text(json.dumps(values, indent=1, default=list), encoding="utf-8")
     process = ChildProcess(["Orthanc", "--verbose", file], log=folder / "orthanc.log")
     with running(process):
-        server = Orthanc(port, http_port, ae_title, process)
+        server = Orthanc(port, http_port, ae_title, process, login)
         wait_until(lambda: _answers(server), "Orthanc's REST interface", process=process)
         yield server
 

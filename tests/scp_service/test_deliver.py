@@ -6,7 +6,8 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from db import deliveries, history
+from db import deliveries, history, queue
 from db.files import FileStore
 from db.models import Delivery, DeliveryState, Result, Task, TaskState
 from db.session import Database
@@ -103,6 +104,10 @@ class Work:
             profiles=dict.fromkeys(lanes, ("sr", "sc")),
         )
         return results
+
+    def now(self) -> datetime:
+        with self.database.read() as session:
+            return self.database.now(session)
 
     def deliveries(self, lane: str = "pacs") -> list[Delivery]:
         return [each for each in rows(self.database, Delivery) if each.destination == lane]
@@ -336,19 +341,20 @@ def test_a_peer_of_uncompressed_objects_gets_them_decoded(work: Work, syntax: st
 
 
 def test_a_peer_of_one_association_at_a_time_is_waited_for(work: Work) -> None:
-    with Destination(max_associations=1) as pacs:
+    with Destination(max_associations=1) as pacs, ExitStack() as other:
         results = work.study("sr", "sc")
         busy = Peer("127.0.0.1", pacs.port, "PACS", "OTHER", 20)
+        other.enter_context(associated(busy, [(SR, EXPLICIT)]))
         with work.delivering(to(pacs)):
-            with associated(busy, [(SR, EXPLICIT)]):
-                peers.wait_until(
-                    lambda: all(
-                        "rejected the association (rejected transient" in (each.reason or "")
-                        for each in work.deliveries()
-                    ),
-                    "the rejection to be noted",
-                )
-                assert work.all_are(PENDING)
+            peers.wait_until(
+                lambda: all(
+                    "rejected the association (rejected transient" in (each.reason or "")
+                    for each in work.deliveries()
+                ),
+                "the rejection to be noted",
+            )
+            assert work.all_are(PENDING)
+            other.close()
             work.wait_until_sent()
         assert pacs.uids == [str(each.sop_instance_uid) for each in results]
         assert {task.attempts for task in rows(work.database, Task)} <= {0, 1}
@@ -518,6 +524,38 @@ def test_a_lane_goes_by_what_any_kind_of_destination_answers(
     assert len(script.sent) == len(answers)
     (delivery,) = work.deliveries()
     assert (delivery.status, delivery.reason) == (status, reason)
+
+
+def test_the_longer_a_destination_cannot_be_used_the_longer_the_waits(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[int] = []
+
+    def delay(_: queue.Backoff, attempts: int) -> timedelta:
+        failures.append(attempts)
+        return timedelta(milliseconds=10)
+
+    monkeypatch.setattr(queue.Backoff, "delay", delay)
+    away = PeerError("it went away")
+    script = Scripted(iter([away, away, away, STORED, away, STORED]))
+    monkeypatch.setitem(CONNECTORS, DicomDestination, lambda *_: script)
+    work.study("sr", "sc")
+    with work.delivering(to(Destination())):
+        work.wait_until_sent()
+    assert failures == [1, 2, 3, 1]
+
+
+def test_a_destination_that_asks_for_time_gets_it_within_reason(
+    work: Work, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = Scripted(iter([PeerError("it is busy", retry_after_seconds=3600)]))
+    monkeypatch.setitem(CONNECTORS, DicomDestination, lambda *_: script)
+    work.study("sr")
+    with work.delivering(to(Destination(), delivery__backoff_max_seconds=30)):
+        peers.wait_until(lambda: work.deliveries()[0].reason, "the failure to be noted")
+        (task,) = rows(work.database, Task)
+        assert timedelta(seconds=20) < task.not_before - work.now() <= timedelta(seconds=30)
+    assert "it is busy; next attempt in 30 s" in caplog.text
 
 
 def damage_missing(path: Path) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+
+import pytest
+
 from scp_service.destinations import CONNECTORS, connector
-from settings import DicomDestination, Settings
+from settings import DicomDestination, Settings, load
 from settings.destinations import KINDS
+from tests import peers
 
 
 def test_every_kind_that_may_be_configured_can_be_reached() -> None:
@@ -14,3 +20,17 @@ def test_every_kind_that_may_be_configured_can_be_reached() -> None:
 def test_a_destination_says_whom_it_calls() -> None:
     pacs = DicomDestination(name="pacs", ae_title="PACS", host="10.0.0.1", port=104)
     assert connector(pacs, Settings()).where == "PACS at 10.0.0.1:104"
+
+
+BLOCKS = re.findall(r"```toml\n(.*?)```", (peers.ROOT / "docs/destinations.md").read_text(), re.S)
+
+
+def test_every_kind_has_an_example_in_its_documentation() -> None:
+    kinds = [tomllib.loads(each)["destinations"][0].get("kind", "dicom") for each in BLOCKS]
+    assert set(kinds) == set(KINDS)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_example_can_be_used_as_it_stands(block: str) -> None:
+    loaded = load(tomllib.loads(block), environ={})
+    assert len(loaded.settings.destinations) == 1

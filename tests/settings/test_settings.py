@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 import settings
 from settings import DicomDestination, Loaded, Peer, Settings, SettingsError, doubts, load
 from settings.destinations import KINDS
-from settings.shape import sections_of
+from settings.secrets import SecretError, reveal
+from settings.shape import is_secret, sections_of
 
 PACS = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 4242}
 
@@ -360,10 +361,112 @@ def test_the_password_of_the_database_is_shown_nowhere(url: str) -> None:
     assert "hush" not in everything
 
 
-def test_every_secret_is_masked() -> None:
-    for name, field in Settings.model_fields.items():
-        secret = "SecretStr" in str(field.annotation)
-        assert secret == (name == "database_url"), f"{name}: say here how it is shown"
+def test_every_secret_key_is_known_as_one() -> None:
+    def secrets(model: type[BaseModel]) -> Iterator[str]:
+        for name, field in model.model_fields.items():
+            if is_secret(field):
+                yield name
+            for section in sections_of(field):
+                yield from secrets(section)
+
+    names = {"database_url", "key_password", "token", "password", "secret"}
+    assert set(secrets(Settings)) == names
+
+
+HOOK = {"name": "it", "kind": "webhook", "url": "https://h", "secret": "file:/hush"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"database_url": {"hush": 1}},
+        {"database_url": ["hush"]},
+        {"listener.tls": "hush"},
+        {"listener.tls.key_password": ["hush"]},
+        {"destinations": [HOOK | {"token": {"hush": 1}}]},
+        {"destinations": [HOOK | {"secret": "hush"}]},
+        {"destinations": [HOOK | {"secret": ["hush"]}]},
+        {"destinations": [HOOK | {"tls": "hush"}]},
+        {"destinations": [HOOK | {"url": "https://user:hush@h/"}]},
+        {"destinations": "[hush"},
+        {"destinations": ["hush"]},
+    ],
+)
+def test_a_wrong_secret_is_named_and_not_shown(values: dict[str, object]) -> None:
+    with pytest.raises(SettingsError) as excinfo:
+        load(values, environ={})
+    assert next(iter(values)) in message(excinfo)
+    assert "hush" not in message(excinfo)
+
+
+# --- secrets that stand elsewhere ------------------------------------------------------------
+
+
+def test_a_secret_may_stand_in_a_file_or_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("first\n")
+    monkeypatch.setenv("SECRET", "second")
+    assert reveal(SecretStr("plain")) == "plain"
+    assert reveal(SecretStr(f"file:{file}")) == "first"
+    assert reveal(SecretStr("env:SECRET")) == "second"
+    file.write_text("changed while it runs")
+    assert reveal(SecretStr(f"file:{file}")) == "changed while it runs"
+
+
+def test_a_secret_that_cannot_be_had_is_told_by_where_it_should_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SECRET", raising=False)
+    empty, binary = tmp_path / "empty", tmp_path / "binary"
+    empty.touch()
+    binary.write_bytes(b"\xff\xfe")
+    for given, said in {
+        f"file:{tmp_path}/none": "none cannot be read (No such file",
+        f"file:{binary}": "it is no text",
+        f"file:{empty}": f"not set ({empty})",
+        "env:SECRET": "not set (SECRET)",
+        " ": "not set (the configuration)",
+    }.items():
+        with pytest.raises(SecretError, match=re.escape(said)):
+            reveal(SecretStr(given))
+
+
+# --- logins ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"username": "u"}, "need each other"),
+        ({"username": "u", "password": "p", "token": "t"}, "exclude each other"),
+        ({"url": "http://h", "tls": {"ca": "ca.pem"}}, "https"),
+        ({"url": "ftp://h"}, "http:// or https://"),
+        ({"url": "https://h/?a=1"}, "without ?"),
+        ({"url": "https://:8080"}, "names a host"),
+        ({"secret": "whsec_c2hvcnQ="}, "24 to 64 bytes"),
+    ],
+)
+def test_what_a_web_destination_cannot_mean(values: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        load({"destinations": [HOOK | values]}, environ={})
+
+
+@pytest.mark.parametrize(
+    ("url", "read_by_others"),
+    [
+        ("https://ris", False),
+        ("http://ris", True),
+        ("http://127.0.0.1:8080", False),
+        ("http://localhost", False),
+    ],
+)
+def test_a_login_that_others_can_read_is_told(url: str, read_by_others: bool) -> None:
+    loaded = load({"destinations": [HOOK | {"url": url, "token": "hush"}]}, environ={})
+    told = list(doubts(loaded.settings))
+    assert bool(told) is read_by_others
+    assert "hush" not in f"{told} {loaded.effective()}"
 
 
 # --- the template ----------------------------------------------------------------------------
