@@ -84,6 +84,14 @@ def listen() -> None:
 
 
 @app.command()
+def dicomweb() -> None:
+    """Receive films by STOW-RS."""
+    from commands import roles
+
+    roles.dicomweb(_load().settings)
+
+
+@app.command()
 def work() -> None:
     """Read films and make reports."""
     from commands import roles

@@ -9,7 +9,7 @@ from pathlib import Path
 from commands.check import Check, Verdict
 from scp_service.certificates import validities
 from scp_service.tls import TlsError, client_context, server_context
-from settings import ServerTls, Settings, Trust
+from settings import Settings, Trust, WebServerTls
 
 _SOON = timedelta(days=30)
 
@@ -18,6 +18,8 @@ def certificates(settings: Settings, now: datetime) -> Iterator[Check]:
     """Check every certificate that is in use, those of the listener first."""
     if settings.listener.tls.enabled:
         yield from _checks("listener.tls", settings.listener.tls, now)
+    if settings.dicomweb.enabled and settings.dicomweb.tls.enabled:
+        yield from _checks("dicomweb.tls", settings.dicomweb.tls, now)
     for destination in settings.destinations:
         if destination.trust is not None:
             yield from _checks(f"tls of destination {destination.name}", destination.trust, now)
@@ -26,9 +28,9 @@ def certificates(settings: Settings, now: datetime) -> Iterator[Check]:
             yield from _checks(f"tls of peer {peer.ae_title}", peer.tls, now)
 
 
-def _checks(name: str, tls: ServerTls | Trust, now: datetime) -> Iterator[Check]:
+def _checks(name: str, tls: WebServerTls | Trust, now: datetime) -> Iterator[Check]:
     try:
-        server_context(tls) if isinstance(tls, ServerTls) else client_context(tls)
+        server_context(tls) if isinstance(tls, WebServerTls) else client_context(tls)
         files = [path for path in (tls.certificate, tls.ca) if path is not None]
         problems = [check for path in files for check in _expiries(name, path, now)]
     except TlsError as error:

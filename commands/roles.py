@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import logging
 import os
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.logging import RichHandler
 
+from commands.problem import ProblemError
 from db import migrations
 from db.files import FileStore
 from db.session import Database
@@ -56,6 +58,28 @@ def listen(settings: Settings) -> None:
     stop = _begin("listen", settings)
     with opened(settings) as (database, store), listening(settings, database, store):
         stop.wait()
+
+
+def dicomweb(settings: Settings) -> None:
+    """Take films by STOW-RS until told to stop.
+
+    Raises:
+        ProblemError: the port cannot be had.
+    """
+    from scp_service.dicomweb.server import serving
+
+    stop = _begin("dicomweb", settings)
+    with opened(settings) as (database, store):
+        try:
+            with serving(settings, database, store, stop.set):
+                stop.wait()
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+                raise
+            where = f"{settings.dicomweb.host}, port {settings.dicomweb.port}"
+            raise ProblemError(
+                f"cannot listen on {where} ({error.strerror}); set dicomweb.host or dicomweb.port"
+            ) from None
 
 
 def work(settings: Settings, *, fixed: bool = False) -> None:
@@ -112,9 +136,12 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     load_bundle(settings.worker.bundle)
     if settings.listener.tls.enabled:
         server_context(settings.listener.tls)  # a file that cannot be used stops the start too
+    web = settings.dicomweb
+    if web.enabled and web.tls.enabled:
+        server_context(web.tls)
     with opened(settings):
         pass  # so that a database or folder that cannot be used stops the start, with one message
-    supervise(ROLES, environment, stop)
+    supervise([*ROLES, "dicomweb"] if web.enabled else ROLES, environment, stop)
 
 
 def _begin(role: str, settings: Settings) -> threading.Event:
@@ -130,7 +157,7 @@ def _begin(role: str, settings: Settings) -> threading.Event:
 def configure_logging(role: str, level: str) -> None:
     """Log to standard error: for people at a terminal in colour, elsewhere one plain line each.
 
-    The libraries' own messages and warnings may hold names and UIDs, so only ours are shown.
+    Of most libraries nothing is shown: their messages and warnings may hold names and UIDs.
     """
     handler: logging.Handler
     if sys.stderr.isatty():

@@ -135,7 +135,7 @@ class Intake:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         sync_folder(self._folder.parent)
 
-    def put(self, parts: Sequence[bytes], received_at: datetime) -> str:
+    def put(self, parts: Sequence[bytes | memoryview], received_at: datetime) -> str:
         """Write a film durably and return its relative path; `settle` must follow.
 
         Raises:
@@ -234,7 +234,7 @@ def _is_alive(folder: Path) -> bool:
     return False
 
 
-def _write_synced(path: Path, parts: Sequence[bytes]) -> None:
+def _write_synced(path: Path, parts: Sequence[bytes | memoryview]) -> None:
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         for part in parts:

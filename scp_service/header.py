@@ -47,7 +47,7 @@ MOST_ITEMS = 20_000
 LONGEST_VALUE = 65_534
 """In bytes; the longest of the values asked for is some hundreds of bytes (PS3.5 6.2)."""
 _LONGEST_HEADER = 64 * 1024 * 1024
-"""How much of an inflated data set is kept to be parsed."""
+"""How much of a data set that is not in memory as it is, or was deflated, is parsed."""
 _INFLATED_PART = 16 * 1024 * 1024
 
 
@@ -67,11 +67,12 @@ def is_uid(text: str) -> bool:
     return _UID.fullmatch(text) is not None
 
 
-def read_header(encoded: bytes, transfer_syntax: str, *, max_bytes: int) -> Dataset:
+def read_header(encoded: bytes | memoryview, transfer_syntax: str, *, max_bytes: int) -> Dataset:
     """Read the identifying values of an encoded data set.
 
     Args:
-        encoded: the data set's bytes as they came.
+        encoded: the data set's bytes as they came; of a view of them, no more than the first 64 MiB
+            are looked at.
         transfer_syntax: UID of the transfer syntax that they are encoded in.
         max_bytes: how large a deflated data set may become.
 
@@ -81,6 +82,8 @@ def read_header(encoded: bytes, transfer_syntax: str, *, max_bytes: int) -> Data
     """
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         encoded = _inflate(encoded, max_bytes)
+    if isinstance(encoded, memoryview):
+        encoded = bytes(encoded[:_LONGEST_HEADER])
     file = BytesIO(encoded)
     try:
         header = read_dataset(
@@ -136,7 +139,7 @@ class _Guard:
             raise UnreadableError("the data set holds too many sequence items")
 
 
-def _inflate(encoded: bytes, max_bytes: int) -> bytes:
+def _inflate(encoded: bytes | memoryview, max_bytes: int) -> bytes:
     """Inflate as much as a header may take; the rest is only measured."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     kept, size = bytearray(), 0

@@ -80,13 +80,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A film that has come: its encoded data set, and what its sender says of it."""
+    """A film that has come: its encoded data set, and what its sender says of it.
 
-    encoded: bytes
+    Where `study_instance_uid` is given, the film must belong to that study.
+    """
+
+    encoded: bytes | memoryview
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     origin: Origin
+    study_instance_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,9 @@ def receive(arrived: Arrived, receiver: Receiver) -> Verdict:
         arrived.sop_instance_uid,
         arrived.sop_class_uid,
     ):
-        return Verdict(Status.MISMATCH, "the command's SOP UIDs differ from the data set's")
+        return Verdict(Status.MISMATCH, "the SOP UIDs that it came with differ from the data set's")
+    if arrived.study_instance_uid not in (None, text(header, "StudyInstanceUID")):
+        return Verdict(Status.MISMATCH, "the data set belongs to another study than was said")
     return _keep(arrived, header, receiver)
 
 

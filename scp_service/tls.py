@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from settings import ServerTls, Trust
+from settings import Trust, WebServerTls
 from settings.secrets import SecretError, reveal
 
 CIPHERS = "ECDHE+AESGCM"
@@ -25,8 +25,8 @@ class TlsError(Exception):
     """A certificate, key or CA file cannot be used; the message names the file and says why."""
 
 
-def server_context(tls: ServerTls) -> ssl.SSLContext:
-    """Return what our listener secures connections with.
+def server_context(tls: WebServerTls) -> ssl.SSLContext:
+    """Return what a server of ours secures connections with.
 
     Raises:
         TlsError: a file cannot be used.

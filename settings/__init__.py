@@ -14,6 +14,7 @@ from settings.destinations import (
     ImagingDestination,
     WebhookDestination,
 )
+from settings.dicomweb import Dicomweb
 from settings.doubts import doubts
 from settings.effective import Effective, mask_url
 from settings.errors import SettingsError
@@ -31,7 +32,7 @@ from settings.sections import (
     Retention,
     Worker,
 )
-from settings.tls import ClientTls, ServerTls, Trust
+from settings.tls import ClientTls, ServerTls, Trust, WebServerTls
 from settings.toml import template
 from settings.web import WebPeer
 
@@ -45,6 +46,7 @@ __all__ = [
     "Destination",
     "DicomArchive",
     "DicomDestination",
+    "Dicomweb",
     "DicomwebDestination",
     "Effective",
     "Eligibility",
@@ -62,6 +64,7 @@ __all__ = [
     "SettingsError",
     "Trust",
     "WebPeer",
+    "WebServerTls",
     "WebhookDestination",
     "Worker",
     "doubts",

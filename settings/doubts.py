@@ -22,10 +22,17 @@ def doubts(settings: Settings) -> Iterator[str]:
                 f"destination {destination.name} gets our login unencrypted, since its url starts"
                 " with http://; use https"
             )
-    known = {peer.ae_title for peer in settings.peers}
-    if known:
+    if settings.peers:
+        known = _sources(settings)
         for destination in settings.destinations:
             yield from _unknown_sources(destination, known)
+
+
+def _sources(settings: Settings) -> set[str]:
+    """Return the sources that films may be filed under: of peers, of archives, of STOW-RS."""
+    by_web = {settings.dicomweb.source_ae} if settings.dicomweb.enabled else set[str]()
+    peers = {peer.ae_title for peer in settings.peers}
+    return peers | {archive.ae_title for archive in settings.archives} | by_web
 
 
 def _unknown_sources(destination: Destination, known: set[str]) -> Iterator[str]:

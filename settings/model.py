@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from settings.archives import DicomArchive
 from settings.destinations import AnyDestination, Destination
+from settings.dicomweb import Dicomweb
 from settings.fields import DatabaseURL, drop_unset
 from settings.peers import Peer
 from settings.sections import (
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
         "info", description="What is logged to standard error."
     )
     listener: Listener = Listener.model_construct()
+    dicomweb: Dicomweb = Dicomweb.model_construct()
     console: Console = Console.model_construct()
     worker: Worker = Worker.model_construct()
     eligibility: Eligibility = Eligibility.model_construct()

@@ -10,14 +10,10 @@ from pydantic import Field, SecretStr, model_validator
 from settings.fields import Port, Section
 
 
-class ServerTls(Section):
-    """DICOM over TLS 1.2 or 1.3, on a port of its own (PS3.15 B.12)."""
+class WebServerTls(Section):
+    """TLS 1.2 or 1.3, where we are called: what we show, and whom we believe."""
 
-    enabled: bool = Field(False, description="Listen for DICOM over TLS too.")
-    port: Port = Field(2762, description="TCP port of DICOM over TLS.")
-    only: bool = Field(
-        False, description="Without TLS, listen to this machine alone (for its own health check)."
-    )
+    enabled: bool = Field(False, description="Whether connections are secured by TLS.")
     certificate: Path | None = Field(
         None, description="PEM file of our certificate, with those that lead to its CA."
     )
@@ -35,9 +31,6 @@ class ServerTls(Section):
         (),
         description="Names (DNS or common name) that peers' certificates may carry; empty: any.",
     )
-    handshake_timeout_seconds: float = Field(
-        5, gt=0, description="Close a connection that is not secured within this time."
-    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -47,6 +40,23 @@ class ServerTls(Section):
             raise ValueError("ca is needed to check the certificates of peers")
         if self.client_names and self.client_certificate != "required":
             raise ValueError('client_names need client_certificate = "required"')
+        return self
+
+
+class ServerTls(WebServerTls):
+    """DICOM over TLS 1.2 or 1.3, on a port of its own (PS3.15 B.12)."""
+
+    enabled: bool = Field(False, description="Listen for DICOM over TLS too.")
+    port: Port = Field(2762, description="TCP port of DICOM over TLS.")
+    only: bool = Field(
+        False, description="Without TLS, listen to this machine alone (for its own health check)."
+    )
+    handshake_timeout_seconds: float = Field(
+        5, gt=0, description="Close a connection that is not secured within this time."
+    )
+
+    @model_validator(mode="after")
+    def _something_to_listen_on(self) -> Self:
         if self.only and not self.enabled:
             raise ValueError("only without enabled would leave nothing to listen on")
         return self

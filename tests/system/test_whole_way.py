@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 
 from db.models import Delivery, Event, Instance, Result, Study
 from scp_service.certificates import make_trial
-from tests.peers import Orthanc, StoreSCP, dcmsend, free_port, run_hilum, storescp
+from tests.peers import Orthanc, StoreSCP, dcmsend, free_port, require, run_hilum, storescp
 from tests.system.whole import destination, eager_bundle, make_films, whole
 
 
@@ -109,18 +110,24 @@ def test_two_hundred_films_over_four_associations_and_the_same_again(
         service.assert_no_orphans()
 
 
-def test_a_late_image_revises_the_report(tmp_path: Path, storescp: StoreSCP) -> None:
+def test_a_late_image_by_stow_rs_revises_the_report(tmp_path: Path, storescp: StoreSCP) -> None:
     """A second film of a reported study makes revision 2, which names its predecessor."""
+    (curl,) = require("curl")
+    port = free_port()
+    env = {"HILUM_DICOMWEB__ENABLED": "true", "HILUM_DICOMWEB__PORT": str(port)}
     first, second = make_films(tmp_path / "films", 2, kinds=["normal", "opacity"])
     late = dcmread(second)
     late.StudyInstanceUID = dcmread(first).StudyInstanceUID
     late.PatientID, late.PatientName = dcmread(first).PatientID, dcmread(first).PatientName
     late.save_as(second)
     to_pacs = destination(storescp.port, storescp.ae_title)
-    with whole(tmp_path, destinations=[to_pacs]) as service, service.serving():
+    with whole(tmp_path, destinations=[to_pacs], env=env) as service, service.serving():
         dcmsend([first], service.port)
         service.wait_until_idle(1)
-        dcmsend([second], service.port)
+        header, url = "Content-Type: application/dicom", f"http://127.0.0.1:{port}/dicomweb/studies"
+        by_web = [curl, "--fail", "--header", header, "--data-binary", f"@{second}", url]
+        assert subprocess.run(by_web, capture_output=True, timeout=60, check=True).stdout
+        assert [each.source_ae for each in service.instances()] == ["DCMSEND", "STOW-RS"]
         storescp.wait_for_files(5)
         service.wait_until_idle(1)
         assert service.study().revision == 2

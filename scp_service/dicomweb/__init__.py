@@ -1,0 +1,1 @@
+"""Films that come by HTTP as DICOM files: STOW-RS in, and what it shares with fetching."""

@@ -1,0 +1,148 @@
+"""The web server that the application runs in: its port, its limits, its certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from db.files import FileStore
+from db.session import Database
+from scp_service.dicomweb.app import application
+from scp_service.receive import Receiver, receiving
+from scp_service.tls import names_in, server_context
+from scp_service.tls_server import Refusals
+from settings import Dicomweb, Settings
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG = 128
+_MOST_CONNECTIONS = 256
+_KEEP_ALIVE_SECONDS = 5
+_PATIENCE_SECONDS = 10.0
+_LONGEST_HEADER_BYTES = 65_536
+_DRAIN_SECONDS = 10
+
+
+@contextmanager
+def serving(
+    settings: Settings,
+    database: Database,
+    store: FileStore,
+    ended: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Serve until the context ends; requests under way then get time to finish.
+
+    `ended` is called when the server is no more, whatever ended it.
+
+    Raises:
+        OSError: the port is taken or may not be used.
+        TlsError: a certificate, key or CA file cannot be used.
+    """
+    web = settings.dicomweb
+    if not web.is_guarded:
+        _log.warning("No token is configured: ANYONE on this machine may send films by STOW-RS.")
+    with receiving(settings, database, store) as receiver, _bound(web) as port:
+        config = _configuration(settings, database, store, receiver)
+        server = uvicorn.Server(config)
+
+        def run() -> None:
+            try:
+                server.run(sockets=[port])
+            finally:
+                ended()
+
+        thread = threading.Thread(target=run, name="dicomweb")
+        thread.start()
+        scheme = "https" if web.tls.enabled else "http"
+        _log.info("Taking films by STOW-RS at %s://%s:%d/dicomweb.", scheme, web.host, web.port)
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def _bound(web: Dicomweb) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
+    with socket.create_server((web.host, web.port), family=family, backlog=_BACKLOG) as port:
+        yield port
+
+
+def _configuration(
+    settings: Settings, database: Database, store: FileStore, receiver: Receiver
+) -> uvicorn.Config:
+    web = settings.dicomweb
+    names = frozenset(name.lower() for name in web.tls.client_names)
+    protocol: Any = functools.partial(GuardedProtocol, names, Refusals())
+    context = server_context(web.tls) if web.tls.enabled else None
+    return uvicorn.Config(
+        application(settings, database, store, receiver),
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # a URL may hold a Study Instance UID
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        h11_max_incomplete_event_size=_LONGEST_HEADER_BYTES,
+        ssl_context_factory=(lambda *_: context) if context else None,
+    )
+
+
+class GuardedProtocol(H11Protocol):
+    """HTTP/1.1 that waits for nobody without end, and looks at certificates' names."""
+
+    def __init__(
+        self, names: frozenset[str], refusals: Refusals, *args: Any, **kwargs: Any
+    ) -> None:
+        """Take up the names that certificates may carry (empty: any); the rest is uvicorn's."""
+        super().__init__(*args, **kwargs)
+        self._names = names
+        self._refusals = refusals
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; a peer without an allowed name is hung up on."""
+        super().connection_made(transport)
+        if self._names and not self._names & names_in(transport.get_extra_info("peercert") or {}):
+            address = self.client[0] if self.client else "an unknown address"
+            self._refusals.tell(address, "its certificate carries no allowed name")
+            transport.abort()
+            return
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        super().connection_lost(exc)
+        self._unwatch()
+
+    def _watch(self) -> None:
+        """Have a deadline while a header is awaited, or the rest of what was answered already."""
+        if self.conn.their_state is not h11.IDLE and self.conn.our_state is not h11.DONE:
+            self._unwatch()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(_PATIENCE_SECONDS, self.transport.close)
+
+    def _unwatch(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
