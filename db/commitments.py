@@ -90,6 +90,14 @@ def any_due(session: Session, destination: str, *, now: datetime) -> bool:
     return session.scalar(due) is not None
 
 
+def owed(session: Session) -> set[str]:
+    """Name the destinations that commitment is asked of, or will be, for something."""
+    open_ones = select(Delivery.destination).where(
+        Delivery.state == DeliveryState.SENT, Delivery.commit_at.is_not(None)
+    )
+    return set(session.scalars(open_ones.distinct()))
+
+
 def claim(
     session: Session,
     destination: str,

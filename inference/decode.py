@@ -271,6 +271,8 @@ def _values(image: Dataset, syntax: UID, declared: _Declared) -> NDArray[Any]:
     except Exception as error:
         # pydicom lists what each decoder said, one a line, below a line of its own.
         said = (str(error) or type(error).__name__).splitlines()[:2][-1].strip()[:150]
+        if _tells_of_memory(said):
+            raise MemoryError from error
         raise RefusedError(
             RefusalCode.UNDECODABLE, f"The pixel data cannot be decoded ({said})."
         ) from error
@@ -281,6 +283,14 @@ def _values(image: Dataset, syntax: UID, declared: _Declared) -> NDArray[Any]:
     if values.ndim == 3 and values.dtype != np.uint8:
         values = (values >> max(stored - 8, 0)).astype(np.uint8)
     return np.asarray(values)
+
+
+def _tells_of_memory(said: str) -> bool:
+    """Tell whether a decoder ran out of memory, of whose error pydicom passes on the text alone.
+
+    Python's MemoryError has none; NumPy's says what it could not allocate.
+    """
+    return said.endswith(":") or "Unable to allocate" in said
 
 
 def _from_high_bit(values: NDArray[Any], left: int, right: int) -> NDArray[Any]:

@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from db import deliveries, queue
+from db import commitments, deliveries, queue
 from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import Task, TaskKind, TaskState
@@ -34,38 +36,33 @@ _MOST_REFUSALS = 5
 def deliver_all(
     settings: Settings, database: Database, store: FileStore, stop: threading.Event, owner: str
 ) -> None:
-    """Run a lane for every destination that is configured or has work, until `stop` is set."""
+    """Run a lane for every destination that is configured or has work, until `stop` is set.
+
+    Those that shall commit themselves have a thread beside it that asks them to.
+    """
     keeper = LeaseKeeper(database, lease_seconds=_LEASE_SECONDS)
-    lanes: dict[str, threading.Thread] = {}
-    askers = [_asking(each, settings, database, stop) for each in _committing(settings)]
+    threads: dict[str, list[threading.Thread]] = {}
     names = [destination.name for destination in settings.destinations]
     while True:
         for name in names:
-            if name not in lanes:
+            if name not in threads:
                 lane = Lane(name, settings, database, store, keeper, stop, owner)
-                lanes[name] = threading.Thread(target=lane.run, name=f"lane-{name}", daemon=True)
-                lanes[name].start()
+                threads[name] = [_started(lane.run, f"lane-{name}")]
+                destination = settings.destination(name)
+                if isinstance(destination, DicomDestination) and destination.commit:
+                    asker = Asker(destination, settings, database)
+                    asking = _started(partial(asker.run, stop), f"commitment-{name}")
+                    threads[name].append(asking)
         if stop.wait(_LANES_POLL_SECONDS):
             break
         names = _lanes_with_work(database)
-    for thread in (*lanes.values(), *askers):
+    for thread in chain.from_iterable(threads.values()):
         thread.join()
     keeper.close()
 
 
-def _committing(settings: Settings) -> list[DicomDestination]:
-    return [
-        each for each in settings.destinations if isinstance(each, DicomDestination) and each.commit
-    ]
-
-
-def _asking(
-    destination: DicomDestination, settings: Settings, database: Database, stop: threading.Event
-) -> threading.Thread:
-    """Start what asks a destination for storage commitment, beside its lane."""
-    asker = Asker(destination, settings, database)
-    name = f"commitment-{destination.name}"
-    thread = threading.Thread(target=asker.run, args=(stop,), name=name, daemon=True)
+def _started(run: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
     return thread
 
@@ -283,15 +280,13 @@ def _is_final(answer: Answer, attempts: int) -> bool:
 
 
 def _lanes_with_work(database: Database) -> list[str]:
+    """List who waits for results, or owes us its word for what it got."""
     try:
         with database.read() as session:
-            return list(
-                session.scalars(
-                    select(Task.lane)
-                    .where(Task.kind == TaskKind.DELIVER, Task.state == TaskState.READY)
-                    .distinct()
-                )
+            lanes = select(Task.lane).where(
+                Task.kind == TaskKind.DELIVER, Task.state == TaskState.READY
             )
+            return sorted({*session.scalars(lanes.distinct()), *commitments.owed(session)})
     except SQLAlchemyError as error:
         _log.error("Lanes cannot be listed: the database failed (%s).", type(error).__name__)
         return []

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from settings.destinations import DicomDestination
-from settings.fields import AETitle, Network, ObjectKind, Port, Section
+from settings.destinations.imaging import ImagingProfile
+from settings.fields import AETitle, Network, Port, Section
 from settings.tls import ClientTls
 
 
-class Peer(Section):
-    """Who may send."""
+class _Caller(Section):
+    """Whom a peer's association comes from, and where it listens itself."""
 
     ae_title: AETitle = Field(description="The calling AE title.", examples=["MODALITY1"])
     address: Network = Field("0.0.0.0/0", description="Address or network it calls from.")
@@ -22,8 +24,19 @@ class Peer(Section):
     return_results: bool = Field(
         False, description="Send the results of its films back to it, at the address it sent from."
     )
-    objects: tuple[ObjectKind, ...] = Field(
-        ("sr", "sc"), min_length=1, description="What is returned to it."
+
+
+class Peer(ImagingProfile, _Caller):
+    """Who may send."""
+
+    results: Literal["all", "positive"] = Field(
+        "all",
+        description="Which results return to it: all, or those of positive studies only (and what"
+        " corrects them later).",
+    )
+    commit: bool = Field(
+        False,
+        description="Ask it to commit itself to the storage of what is returned (PS3.4 annex J).",
     )
     tls: ClientTls = ClientTls.model_construct()
 
@@ -45,8 +58,10 @@ class Peer(Section):
             ae_title=self.ae_title,
             host=address,
             port=self.port,
-            objects=self.objects,
+            results=self.results,
+            commit=self.commit,
             tls=self.tls,
+            **{key: getattr(self, key) for key in ImagingProfile.model_fields},
         )
 
     @model_validator(mode="after")

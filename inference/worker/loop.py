@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from inference.outcome import outcome
 from inference.predict import Predictor, Raw
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import Device, Finding, Refusal
+from inference.report.build import StudyJob
 from inference.urgency import is_urgent, unknown_point
 from inference.worker.build import Built, build
 from inference.worker.choice import BundleWatch, Model
@@ -59,11 +60,21 @@ class _Prepared:
 
 @dataclass(frozen=True, slots=True)
 class _Reporting:
-    """A report that is being made by the name of `device`, from what and under which lease."""
+    """A report that is being made by the name of `device`, from what and under which lease.
+
+    `stopped` tells what is left out of it, and why.
+    """
 
     lease: queue.Lease
     source: studies.Material
     device: Device
+    job: StudyJob
+    stopped: tuple[str, ...] = ()
+
+    def without_overlays(self, reason: str) -> _Reporting:
+        """Return the same report without the pictures that bring the process down."""
+        stopped = (f"the overlays are not sent: {reason.rstrip('.')}",)
+        return replace(self, job=replace(self.job, overlays=()), stopped=stopped)
 
 
 class Worker:
@@ -142,7 +153,7 @@ class Worker:
             stop.wait(_POLL_SECONDS)
             return
         done, _ = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-        self._collect(done)
+        self._collect(pool, done)
         if self._is_time_to_record():
             self._commit(stop)
 
@@ -215,9 +226,12 @@ class Worker:
         for lease in fresh:
             source = sources[lease.subject_id]
             job = study_job(source, self._store, device, self._settings)
-            # To the child that decoded the film, which may remember it.
-            future = pool.submit(build, job, self._store.root, key=str(job.images[0].path))
-            self._reporting[future] = _Reporting(lease, source, device)
+            self._build(pool, _Reporting(lease, source, device, job))
+
+    def _build(self, pool: IsolatedPool, task: _Reporting) -> None:
+        """Have a report built, by the child that decoded its film, which may remember it."""
+        key = str(task.job.images[0].path)
+        self._reporting[pool.submit(build, task.job, self._store.root, key=key)] = task
 
     def _claim(self, kind: TaskKind, room: int) -> list[tuple[queue.Lease, Path]]:
         with self._database.read() as session:
@@ -246,8 +260,12 @@ class Worker:
             limit=limit,
         )
 
-    def _collect(self, done: set[Future[Any]]) -> None:
-        """Turn finished futures into films for the network and into what is to be recorded."""
+    def _collect(self, pool: IsolatedPool, done: set[Future[Any]]) -> None:
+        """Turn finished futures into films for the network and into what is to be recorded.
+
+        A report that fails for the last time is tried once more without overlays: what brings
+        down whoever draws a film must not keep a finding back.
+        """
         outcomes = self._outcomes
         for film in [each for each in self._reading if each in done]:
             lease, model = self._reading.pop(film)
@@ -263,6 +281,8 @@ class Worker:
             built = outcome_of(report)
             if isinstance(built, Built):
                 outcomes.reports.append(self._reported(task, built))
+            elif self._is_last(task.lease) and task.job.overlays:
+                self._build(pool, task.without_overlays(built))
             else:
                 outcomes.others.append((task.lease, self._report_failed(task.lease, built)))
         for prediction in [each for each in self._predicting if each in done]:
@@ -324,9 +344,12 @@ class Worker:
             session.flush()
             studies.close_quiet(session, quiet_seconds=self._settings.study_quiet_seconds, now=now)
 
+    def _is_last(self, lease: queue.Lease) -> bool:
+        return lease.attempts >= self._settings.worker.max_attempts
+
     def _image_failed(self, lease: queue.Lease, reason: str) -> Record:
         def record(session: Session, now: datetime) -> None:
-            if lease.attempts >= self._settings.worker.max_attempts:
+            if self._is_last(lease):
                 studies.quarantine_image(session, lease, reason=reason, now=now)
             else:
                 at = now + _RETRY.delay(lease.attempts)
@@ -338,7 +361,7 @@ class Worker:
         _log.error("A report could not be made: %s", reason)
 
         def record(session: Session, now: datetime) -> None:
-            if lease.attempts >= self._settings.worker.max_attempts:
+            if self._is_last(lease):
                 studies.fail_report(session, lease, reason=reason, now=now)
             else:
                 at = now + _RETRY.delay(lease.attempts)
@@ -357,9 +380,9 @@ class Worker:
             recorded_at=recorded_at(source),
             results=built.results,
             priority=priority_of(source),
-            stopped=built.stopped,
+            stopped=(*task.stopped, *built.stopped),
         )
-        for reason in built.stopped:
+        for reason in report.stopped:
             _log.error("A result was stopped: %s.", reason)
         sender = (source.source_ae, source.source_address)
         if not self._settings.recipients(*sender):

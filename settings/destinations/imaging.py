@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from settings.destinations.base import Destination
-from settings.fields import ObjectKind
+from settings.fields import ObjectKind, Section
 
 
-class ImagingDestination(Destination):
-    """A destination that gets DICOM objects."""
+class ImagingProfile(Section):
+    """Which DICOM objects somebody gets, and in which form."""
 
     objects: tuple[ObjectKind, ...] = Field(
         ("sr", "sc"), min_length=1, description="The output profile: which objects it gets."
@@ -38,3 +38,7 @@ class ImagingDestination(Destination):
         description="Which images it gets overlays of: all that were read, those with boxes that"
         " are drawn, or all of positive studies.",
     )
+
+
+class ImagingDestination(ImagingProfile, Destination):
+    """A destination that gets DICOM objects."""

@@ -81,31 +81,33 @@ class Work:
     def __init__(self, database: Database, store: FileStore, clock: RunningClock) -> None:
         self.database, self.store, self.clock = database, store, clock
 
-    def study(self) -> None:
-        """Have a study reported, with an SR and an overlay for the destination `pacs`."""
+    def study(self, lane: str = "pacs") -> None:
+        """Have a study reported, with an SR and an overlay for a destination."""
         results = [kept(self.store, kind) for kind in ("sr", "sc")]
         reported_study(
             self.database,
             self.clock,
             film(),
             made=new_report(*results),
-            profiles={"pacs": ("sr", "sc")},
+            profiles={lane: ("sr", "sc")},
         )
 
     @contextmanager
-    def delivering(self, pacs: CommittingPacs, **delivery: object) -> Iterator[Settings]:
-        """Deliver to `pacs`, and ask it for commitment, until the end of the block."""
+    def delivering(
+        self, pacs: CommittingPacs, *, returning: bool = False, **delivery: object
+    ) -> Iterator[Settings]:
+        """Deliver to `pacs`, and ask it for commitment, until the end of the block.
+
+        `returning`: it is a peer that results return to.
+        """
+        who = {"ae_title": "PACS", "port": pacs.port, "commit": True}
         values: dict[str, Any] = {
             "delivery.backoff_seconds": 0.05,
             "delivery.backoff_max_seconds": 0.1,
-            "destinations": [
-                {
-                    "name": "pacs",
-                    "ae_title": "PACS",
-                    "host": "127.0.0.1",
-                    "port": pacs.port,
-                    "commit": True,
-                }
+            "peers" if returning else "destinations": [
+                {**who, "return_results": True}
+                if returning
+                else {**who, "name": "pacs", "host": "127.0.0.1"}
             ],
             **{f"delivery.{key}": value for key, value in delivery.items()},
         }
@@ -167,6 +169,20 @@ def test_a_receipt_may_come_later_to_our_listener_from_another_ae(work: Work) ->
             for request in pacs.requests:
                 assert pacs.call(settings.listener.port, *pacs.verdict(request)) == 0x0000
         assert work.states() == [COMMITTED, COMMITTED]
+
+
+@pytest.mark.usefixtures("not_answered_at_once")
+def test_a_sender_is_asked_to_commit_itself_to_what_returns_to_it(work: Work) -> None:
+    with CommittingPacs("never") as pacs:
+        with work.delivering(pacs, returning=True):
+            work.study("PACS@127.0.0.1")
+            peers.wait_until(lambda: len(_asked(pacs)) == 2, "the requests")
+            work.wait_until_all(SENT)
+        pacs.answers = "same"
+        # No delivery waits any more, and nobody has forgotten that it owes us its word.
+        work.clock.move(hours=2)
+        with work.delivering(pacs, returning=True):
+            work.wait_until_all(COMMITTED)
 
 
 @pytest.mark.usefixtures("not_answered_at_once")

@@ -28,6 +28,13 @@ def control_id_of(block: bytes) -> str:
     return block.split(b"\r")[0].split(b"|")[9].decode()
 
 
+def checked(text: str) -> Message:
+    """Parse a message, held against its version of the standard by hl7apy; raises what it finds."""
+    message = parse_message(text, validation_level=VALIDATION_LEVEL.STRICT, find_groups=True)
+    message.validate()
+    return message
+
+
 class _Served:
     """A server that runs in a thread until the end of the block."""
 
@@ -68,9 +75,7 @@ class _Accept(AbstractHandler):
         self._received = received
 
     def reply(self) -> str:
-        strict = VALIDATION_LEVEL.STRICT
-        message = parse_message(self.incoming_message, validation_level=strict, find_groups=True)
-        message.validate()
+        message = checked(self.incoming_message)
         self._received.append(message)
         return acknowledgement("AA", message.msh.msh_10.value).decode()
 

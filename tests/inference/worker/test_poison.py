@@ -1,0 +1,84 @@
+"""A film that brings down whoever draws it costs its overlay; what was found in it is reported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless
+
+from db.files import FileStore
+from db.models import Event, Instance, Report, Result, StoredReading
+from db.session import Database
+from inference.bundle import Bundle
+from inference.predict import Raw
+from settings import DicomDestination, Worker
+from tests.db.makers import close_quiet, rows
+from tests.faulty_decoder import FaultyDecoder
+from tests.inference.bundles import small_bundle
+from tests.inference.worker.work import receive_files, worker_settings, working
+from tests.peers import wait_until
+from training.phantoms import phantom, write_phantom_dicom
+
+SIDE = 256
+PACS = DicomDestination(
+    name="pacs", ae_title="PACS", host="127.0.0.1", port=104, objects=("sr", "sc")
+)
+
+
+class Opacity:
+    """What a worker needs of a predictor: it sees an opacity in every film."""
+
+    runtime = "test"
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def predict(self, inputs: NDArray[np.uint8]) -> list[Raw]:
+        empty = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        return [Raw(np.array((0, 0, 9), np.float32), *empty) for _ in inputs]
+
+
+def jpeg_2000_film(folder: Path) -> Path:
+    path = folder / "film.dcm"
+    write_phantom_dicom(phantom(np.random.default_rng(1), kind="opacity", size=SIDE), path)
+    film = dcmread(path)
+    film.compress(JPEG2000Lossless, generate_instance_uid=False)
+    film.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_film_whose_overlay_crashes_is_reported_without_it(
+    attempts: int,
+    database: Database,
+    store: FileStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    film = jpeg_2000_film(tmp_path)
+    decoder = FaultyDecoder(tmp_path / "library")
+    monkeypatch.syspath_prepend(str(decoder.folder))
+    reader = Opacity(small_bundle(tmp_path / "bundle", input_size=64))
+    settings = worker_settings(
+        destinations=(PACS,),
+        study_quiet_seconds=600,
+        worker=Worker(decode_processes=1, max_attempts=attempts),
+    )
+    receive_files(database, store, film)
+    with working(database, store, reader, settings=settings):
+        wait_until(lambda: rows(database, StoredReading), "a reading", seconds=60)
+        decoder.fails({SIDE: "crash"})
+        (image,) = rows(database, Instance)
+        os.utime(store.path(image.path), (1, 1))  # a changed file is decoded anew
+        close_quiet(database, 0)
+        wait_until(lambda: rows(database, Report), "a report", seconds=60)
+    assert [each.kind for each in rows(database, Result)] == ["sr"]
+    (report,) = rows(database, Report)
+    assert report.finding == "opacity"
+    [stopped] = [each.reason for each in rows(database, Event) if each.state == "stopped"]
+    assert stopped == "the overlays are not sent: The decoder crashed with signal 6 (SIGABRT)"
