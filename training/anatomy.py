@@ -54,10 +54,26 @@ def fill(points: Sequence[Point], softness: float) -> Image:
 
 def stroke(points: Sequence[Point], width: float, softness: float) -> Image:
     """Draw the open line through `points`, `width` pixels wide."""
-    mask = np.zeros((GRID, GRID), np.float32)
-    line = np.round(np.asarray(points, np.float32) * 16).astype(np.int32)
-    cv2.polylines(mask, [line], False, 1.0, max(1, round(width)), cv2.LINE_AA, 4)
-    return blur(mask, softness)
+    image = np.zeros((GRID, GRID), np.float32)
+    where, line = _line(points, width, softness)
+    image[where] = line
+    return image
+
+
+def _line(
+    points: Sequence[Point], width: float, softness: float
+) -> tuple[tuple[slice, slice], Image]:
+    """Return where on the grid a stroke is not 0, and what it is there."""
+    fixed = np.round(np.asarray(points, np.float32) * 16).astype(np.int32)
+    around = int(width + 6 * softness + 4)
+    left, top = (max(0, int(least) // 16 - around) for least in fixed.min(axis=0))
+    right, bottom = (min(GRID, int(most) // 16 + around) for most in fixed.max(axis=0))
+    mask = np.zeros((max(0, bottom - top), max(0, right - left)), np.float32)
+    if mask.size:
+        fixed -= np.array([left, top], np.int32) * 16
+        cv2.polylines(mask, [fixed], False, 1.0, max(1, round(width)), cv2.LINE_AA, 4)
+        mask = blur(mask, softness)
+    return (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1])), mask
 
 
 def ellipse(centre: Point, across: float, down: float) -> list[Point]:
@@ -186,7 +202,8 @@ def vessels(b: Build, rng: np.random.Generator) -> Image:
             length = rng.uniform(18, 34)
             x1 = x + side * length * np.cos(angle)
             y1 = y + length * np.sin(angle)
-            total += stroke([(x, y), (x1, y1)], width, 0.8) * (0.12 + 0.05 * width)
+            where, line = _line([(x, y), (x1, y1)], width, 0.8)
+            total[where] += line * (0.12 + 0.05 * width)
             if width > 1.3:
                 for bend in (rng.normal(-0.25, 0.12), rng.normal(0.25, 0.12)):
                     ends.append((x1, y1, angle + bend, width * rng.uniform(0.6, 0.78)))

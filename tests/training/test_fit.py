@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
+from tests.training.backbones import TINY
 from training.fit import Examples, Recipe, apply, fit
 from training.networks import Network, build
 from training.phantoms import Kind, phantom
@@ -28,9 +31,22 @@ def labelled(number: int) -> Labelled:
     return Labelled(film.image, boxes, number % 3, False)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _eagerly() -> Iterator[None]:
+    """For a few steps, making graphs of them takes much longer than the steps."""
+    compiled = keras.Model.compile
+
+    def eager(model: keras.Model, *args: object, **how: object) -> None:
+        compiled(model, *args, **how, run_eagerly=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "compile", eager)
+        yield
+
+
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
-    network = build(SIZE, None, seed=0)
+    network = build(SIZE, None, seed=0, backbone=TINY)
     return make_examples(
         network,
         [labelled(number) for number in range(FILMS)],
@@ -59,7 +75,7 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def trained(examples: Examples) -> Trained:
-    network = build(SIZE, None, seed=0)
+    network = build(SIZE, None, seed=0, backbone=TINY)
     stem = [np.array(weight) for weight in network.stem.get_weights()]
     seen: dict[int, list[np.ndarray]] = {}
     losses = fit(
@@ -84,7 +100,7 @@ def test_the_watched_weights_are_the_averaged_ones_that_are_left(trained: Traine
 def test_the_same_seed_trains_the_same_network_and_may_stop_before_the_end(
     examples: Examples, trained: Trained
 ) -> None:
-    short = build(SIZE, None, seed=0)
+    short = build(SIZE, None, seed=0, backbone=TINY)
     losses = fit(short, examples, ALL, RECIPE, seed=0, until=4)
     assert losses == pytest.approx(trained.losses[:4], rel=1e-3)
     for watched, left in zip(trained.watched[4], heads(short), strict=True):
@@ -94,7 +110,7 @@ def test_the_same_seed_trains_the_same_network_and_may_stop_before_the_end(
 def test_a_film_whose_boxes_are_unknown_teaches_boxes_and_heat_nothing(examples: Examples) -> None:
     recipe = replace(RECIPE, epochs=1, weight_decay=0.0)
     none = np.zeros(FILMS, np.float32)
-    network = build(SIZE, None, seed=0)
+    network = build(SIZE, None, seed=0, backbone=TINY)
     names = ("edges_16", "edges_32", "opacity_16", "heat_2d")
     before = [network.heads.get_layer(name).get_weights() for name in names]
     fit(network, replace(examples, boxed=none), ALL, recipe, seed=0)
@@ -106,12 +122,12 @@ def test_a_film_whose_boxes_are_unknown_teaches_boxes_and_heat_nothing(examples:
 def test_other_films_count_as_much_as_the_recipe_says(examples: Examples) -> None:
     recipe = replace(RECIPE, epochs=1, weight_decay=0.0, others_share=1.0, others_weight=0.0)
     other = replace(examples, other=np.ones(FILMS, bool))
-    ignored = fit(build(SIZE, None, seed=0), other, ALL, recipe, seed=0)
+    ignored = fit(build(SIZE, None, seed=0, backbone=TINY), other, ALL, recipe, seed=0)
     assert ignored == pytest.approx([0.0], abs=1e-6)
 
 
 def test_a_tuned_backbone_is_trained_after_its_heads(tmp_path: Path) -> None:
-    network = build(64, None, seed=0, tune=True)
+    network = build(64, None, seed=0, backbone=TINY, tune=True)
     recipe = replace(RECIPE, variants=1, epochs=1, tune_epochs=1, batch=4, ema=0.0)
     few = [replace(labelled(k), image=labelled(k).image[::2, ::2].copy()) for k in range(4)]
     made = make_examples(
@@ -138,7 +154,7 @@ def test_a_tuned_backbone_is_trained_after_its_heads(tmp_path: Path) -> None:
 
 
 def test_heads_can_be_run_on_the_examples_features(examples: Examples) -> None:
-    network = build(SIZE, None, seed=0)
+    network = build(SIZE, None, seed=0, backbone=TINY)
     said = apply(network, [each[:, 0] for each in examples.features], batch=5)
     assert said.logits.shape == (FILMS, 3)
     assert said.cells.shape == (FILMS, 80, 5)
