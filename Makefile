@@ -1,5 +1,5 @@
 # make run [FILMS=folder]   install, then the demo: films in, readings back
-# make test                 the tests, with the real peers that are installed (TEST_WORKERS=3: files at once)
+# make test                 the tests, with the real peers that are installed (TEST_WORKERS files at once; 0: one test after the other)
 # make check                lint, format and types
 # make docs                  the tables of docs/conformance.md, from the code
 # make bench                the benchmarks (FILMS=folder of films to send)
@@ -14,7 +14,7 @@ PYTHON ?=
 FILMS ?=
 PYTEST_ARGS ?=
 # Test files that run at once; 0 runs one after the other in this process.
-TEST_WORKERS ?= 0
+TEST_WORKERS ?= 2
 
 .PHONY: run test check docs bench
 .DELETE_ON_ERROR:
