@@ -18,6 +18,10 @@ from sqlalchemy.orm import Session
 from db.dialects import insert_or_ignore
 from db.models import Priority, Task, TaskKind, TaskState
 
+ALONE = "alone"
+"""The lane of tasks whose worker was lost: it takes each of them while it has nothing else, so that
+one that kills workers takes no other with it."""
+
 _OTHERS_SHARE = 4
 """One in so many places of a batch is kept for what is less urgent."""
 
@@ -247,9 +251,19 @@ def give_back(session: Session, lease: Lease, *, now: datetime) -> None:
 
 
 def retry_later(
-    session: Session, lease: Lease, *, at: datetime, error: str, counts: bool = True
+    session: Session,
+    lease: Lease,
+    *,
+    at: datetime,
+    error: str,
+    counts: bool = True,
+    alone: bool = False,
 ) -> None:
     """Return a task whose attempt failed; it may be leased again from `at` on.
+
+    Args:
+        counts: whether this was an attempt at all.
+        alone: put it into the lane `ALONE`.
 
     Raises:
         LeaseLostError: somebody else holds the task now.
@@ -265,6 +279,7 @@ def retry_later(
                 not_before=at,
                 error=error,
                 attempts=Task.attempts - (0 if counts else 1),
+                lane=ALONE if alone else Task.lane,
             )
             .execution_options(synchronize_session=False)
         )

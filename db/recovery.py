@@ -16,7 +16,11 @@ _REASON = "The worker was lost {attempts} times while it had this task; it was s
 
 
 def return_expired(session: Session, *, owner: str, max_attempts: int, now: datetime) -> int:
-    """Return or quarantine every task whose lease has ended; return how many there were."""
+    """Return or quarantine every task whose lease has ended; return how many there were.
+
+    What a worker had is leased alone from then on, so that of many tasks only one that kills
+    workers again and again is quarantined.
+    """
     leases = queue.take_expired(session, now=now, owner=owner, lease_seconds=_LEASE_SECONDS)
     for lease in leases:
         reason = _REASON.format(attempts=lease.attempts)
@@ -27,7 +31,8 @@ def return_expired(session: Session, *, owner: str, max_attempts: int, now: date
         elif lease.kind is TaskKind.SHADOW and lease.attempts >= max_attempts:
             shadows.fail(session, lease, reason=reason, now=now)
         else:
-            queue.retry_later(session, lease, at=now, error="its worker was lost")
+            alone = lease.kind in (TaskKind.READ, TaskKind.REPORT)
+            queue.retry_later(session, lease, at=now, error="its worker was lost", alone=alone)
     return len(leases)
 
 

@@ -143,8 +143,7 @@ class Worker:
         """Take what work there is room for, then gather what is done, and record it in time."""
         self._follow()
         if not self._under_way() or time.monotonic() - self._looked >= _LOOK_SECONDS:
-            self._take_reads(pool)
-            self._take_reports(pool)
+            self._take(pool)
             self._looked = time.monotonic()
         while self._has_batch():
             self._predict(network)
@@ -192,28 +191,39 @@ class Worker:
             or not (self._ready or self._under_way())
         )
 
-    def _take_reads(self, pool: IsolatedPool) -> None:
+    def _take(self, pool: IsolatedPool) -> None:
+        """Take what there is room for; first, one by one, what a worker was lost with before."""
+        held = self._leases()
+        if any(lease.lane == queue.ALONE for lease in held):
+            return
+        takes = {TaskKind.READ: self._take_reads, TaskKind.REPORT: self._take_reports}
+        for kind, take in takes.items():
+            if self._is_ready(kind, queue.ALONE):
+                if not held:
+                    take(pool, 1, queue.ALONE)
+                return
         size = self._settings.worker.batch_size
         room = 2 * size - len(self._reading) - len(self._ready)
-        if room < size and self._reading:
-            return
-        for lease, path in self._claim(TaskKind.READ, room):
+        if (room >= size or not self._reading) and self._is_ready(TaskKind.READ):
+            self._take_reads(pool, room)
+        room = 2 * size - len(self._reporting)
+        if room >= size and self._is_ready(TaskKind.REPORT):
+            self._take_reports(pool, room)
+
+    def _is_ready(self, kind: TaskKind, lane: str = "") -> bool:
+        with self._database.read() as session:
+            return queue.any_ready(session, kind, now=self._database.now(session), lane=lane)
+
+    def _take_reads(self, pool: IsolatedPool, room: int, lane: str = "") -> None:
+        for lease, path in self._claim_reads(room, lane):
             form = self._model.predictor.bundle.input_form
             future = pool.submit(prepare, path, form, self._limits, key=str(path))
             self._reading[future] = (lease, self._model)
 
-    def _take_reports(self, pool: IsolatedPool) -> None:
-        size = self._settings.worker.batch_size
-        room = 2 * size - len(self._reporting)
-        if room < size:
-            return
-        with self._database.read() as session:
-            now = self._database.now(session)
-            if not queue.any_ready(session, TaskKind.REPORT, now=now):
-                return
+    def _take_reports(self, pool: IsolatedPool, room: int, lane: str = "") -> None:
         with self._database.write() as session:
             now = self._database.now(session)
-            leases = self._lease(session, TaskKind.REPORT, room, now)
+            leases = self._lease(session, TaskKind.REPORT, room, lane, now)
             sources = studies.material(session, [lease.subject_id for lease in leases])
             device = self._model.device
             stale = {lease: read_by_others(sources[lease.subject_id], device) for lease in leases}
@@ -233,12 +243,10 @@ class Worker:
         key = str(task.job.images[0].path)
         self._reporting[pool.submit(build, task.job, self._store.root, key=key)] = task
 
-    def _claim(self, kind: TaskKind, room: int) -> list[tuple[queue.Lease, Path]]:
-        with self._database.read() as session:
-            if not queue.any_ready(session, kind, now=self._database.now(session)):
-                return []
+    def _claim_reads(self, room: int, lane: str) -> list[tuple[queue.Lease, Path]]:
         with self._database.write() as session:
-            leases = self._lease(session, kind, room, self._database.now(session))
+            now = self._database.now(session)
+            leases = self._lease(session, TaskKind.READ, room, lane, now)
             rows = session.execute(
                 select(Instance.id, Instance.path).where(
                     Instance.id.in_([lease.subject_id for lease in leases])
@@ -249,7 +257,7 @@ class Worker:
         return [(lease, paths[lease.subject_id]) for lease in leases]
 
     def _lease(
-        self, session: Session, kind: TaskKind, limit: int, now: datetime
+        self, session: Session, kind: TaskKind, limit: int, lane: str, now: datetime
     ) -> list[queue.Lease]:
         return queue.claim(
             session,
@@ -258,7 +266,18 @@ class Worker:
             now=now,
             lease_seconds=self._settings.worker.lease_seconds,
             limit=limit,
+            lane=lane,
         )
+
+    def _leases(self) -> list[queue.Lease]:
+        """List the leases of all that is under way or not yet recorded."""
+        return [
+            *(lease for lease, _ in self._reading.values()),
+            *(each.lease for each in self._reporting.values()),
+            *(each.lease for each in self._ready),
+            *(each.lease for batch in self._predicting.values() for each in batch),
+            *self._outcomes.leases(),
+        ]
 
     def _collect(self, pool: IsolatedPool, done: set[Future[Any]]) -> None:
         """Turn finished futures into films for the network and into what is to be recorded.
@@ -392,17 +411,10 @@ class Worker:
         return studies.FinishedReport(task.lease, source, report, profiles)
 
     def _give_back(self) -> None:
-        leases = [
-            *(lease for lease, _ in self._reading.values()),
-            *(each.lease for each in self._reporting.values()),
-            *(each.lease for each in self._ready),
-            *(each.lease for batch in self._predicting.values() for each in batch),
-            *self._outcomes.leases(),
-        ]
         try:
             with self._database.write() as session:
                 now = self._database.now(session)
-                for lease in leases:
+                for lease in self._leases():
                     queue.give_back(session, lease, now=now)
         except SQLAlchemyError:
             _log.warning("Tasks could not be given back; they return when their leases end.")

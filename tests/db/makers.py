@@ -159,7 +159,10 @@ def read(database: Database, lease: queue.Lease, **values: Any) -> None:
 
 def read_all(database: Database) -> int:
     """Read every film that waits; return how many there were."""
-    leases = claim(database, TaskKind.READ, limit=1000)
+    lanes = ("", queue.ALONE)
+    leases = [
+        each for lane in lanes for each in claim(database, TaskKind.READ, limit=1000, lane=lane)
+    ]
     for lease in leases:
         read(database, lease)
     return len(leases)

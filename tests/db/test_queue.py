@@ -197,7 +197,7 @@ def taken_over(database: Database, clock: Clock) -> tuple[queue.Lease, queue.Lea
     clock.move(seconds=LEASE_SECONDS + 1)
     with database.write() as session:
         assert return_expired(session, owner="s", max_attempts=3, now=clock.now) == 1
-    return lost, claim_one(database, READ, owner="second")
+    return lost, claim_one(database, READ, lane=queue.ALONE, owner="second")
 
 
 @pytest.mark.parametrize("move", ["finish", "retry_later", "quarantine"])
@@ -232,7 +232,7 @@ def test_who_lost_the_lease_cannot_give_the_task_back(database: Database, clock:
     lost, held = taken_over(database, clock)
     with database.write() as session:
         queue.give_back(session, lost, now=clock.now)
-    assert claim(database, READ) == []
+    assert claim(database, READ, lane=queue.ALONE) == []
     finish(database, held)
 
 
@@ -371,7 +371,7 @@ def test_a_clock_a_day_ahead_takes_leases_over_and_loses_nothing(
     clock.move(days=1)
     with database.write() as session:
         assert return_expired(session, owner="s", max_attempts=3, now=clock.now) == 1
-    theirs = claim_one(database, READ, owner="second")
+    theirs = claim_one(database, READ, lane=queue.ALONE, owner="second")
     with pytest.raises(queue.LeaseLostError):
         finish(database, ours)
     finish(database, theirs)

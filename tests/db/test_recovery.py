@@ -34,7 +34,8 @@ def sweep(database: Database, clock: Clock, max_attempts: int = 3) -> int:
 
 def lose(database: Database, clock: Clock, kind: TaskKind, *, attempt: int) -> None:
     """Let a worker take the one task that is ready, and fall silent."""
-    assert claim_one(database, kind).attempts == attempt
+    lane = "" if attempt == 1 else queue.ALONE
+    assert claim_one(database, kind, lane=lane).attempts == attempt
     clock.move(seconds=LEASE_SECONDS + 1)
 
 
@@ -50,7 +51,8 @@ def test_a_lost_workers_task_is_ready_at_once(database: Database, clock: Clock) 
     receive(database, film())
     lose(database, clock, TaskKind.READ, attempt=1)
     assert sweep(database, clock) == 1
-    assert claim_one(database, TaskKind.READ).attempts == 2
+    assert claim(database, TaskKind.READ) == [], "it is leased alone from now on"
+    assert claim_one(database, TaskKind.READ, lane=queue.ALONE).attempts == 2
     assert sweep(database, clock) == 0
 
 
@@ -63,7 +65,7 @@ def test_an_image_that_loses_its_workers_is_quarantined_and_reported_so(
     for attempt in range(1, max_attempts + 1):
         lose(database, clock, TaskKind.READ, attempt=attempt)
         sweep(database, clock, max_attempts)
-    assert claim(database, TaskKind.READ) == []
+    assert claim(database, TaskKind.READ) == claim(database, TaskKind.READ, lane=queue.ALONE) == []
     assert states(database, poison) == [InstanceState.QUARANTINED]
     kind, state, reason = events(database)[-1]
     assert (kind, state) == ("instance", "quarantined")
@@ -83,7 +85,7 @@ def test_a_report_that_loses_its_workers_fails_the_study(database: Database, clo
     for attempt in (1, 2, 3):
         lose(database, clock, TaskKind.REPORT, attempt=attempt)
         assert sweep(database, clock) == 1
-    assert claim(database, TaskKind.REPORT) == []
+    assert claim(database, TaskKind.REPORT, lane=queue.ALONE) == []
     with database.read() as session:
         assert study_of(session, made).state is StudyState.FAILED
     assert events(database)[-1][:2] == ("study", "failed")
@@ -140,7 +142,8 @@ def test_a_clock_set_back_keeps_no_task_with_a_dead_worker(
         assert queue.extend(session, [living], now=clock.now, lease_seconds=LEASE_SECONDS) == 1
     clock.move(seconds=1)
     assert sweep(database, clock) == 1
-    assert claim_one(database, TaskKind.READ).task_id == dead.task_id
+    again = claim_one(database, TaskKind.READ, lane=queue.ALONE)
+    assert again.task_id == dead.task_id
 
 
 def test_what_waits_no_longer_than_it_may_goes_on_waiting(database: Database, clock: Clock) -> None:

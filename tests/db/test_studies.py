@@ -194,7 +194,7 @@ def test_nothing_is_recorded_by_a_worker_that_lost_its_lease(
     lost = claim_one(database, kind)
     clock.move(minutes=5)
     act(database, lambda session: return_expired(session, owner="s", max_attempts=9, now=clock.now))
-    held = claim_one(database, kind, owner="second")
+    held = claim_one(database, kind, lane=queue.ALONE, owner="second")
     before = [len(rows(database, table)) for table in (Event, StoredReading, Report, Result)]
     states = [row.state for table in (Study, Instance, Task) for row in rows(database, table)]
     with pytest.raises(queue.LeaseLostError):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from db import queue
 from db.files import FileStore, Intake
 from db.models import Event, Instance, InstanceState, Study, TaskKind
 from db.session import Database
@@ -105,10 +106,10 @@ def test_the_tasks_of_lost_workers_return_and_end_in_quarantine(
 ) -> None:
     made = film()
     receive(database, made)
-    for attempt in (1, 2):
-        assert claim_one(database, TaskKind.READ, lease_seconds=30).attempts == attempt
+    for attempt, lane in ((1, ""), (2, queue.ALONE)):
+        assert claim_one(database, TaskKind.READ, lane=lane, lease_seconds=30).attempts == attempt
         jobs.return_expired_leases()
-        assert claim(database, TaskKind.READ) == []
+        assert claim(database, TaskKind.READ, lane=lane) == []
         clock.move(seconds=31)
         jobs.return_expired_leases()
     assert states(database, made) == [InstanceState.QUARANTINED]

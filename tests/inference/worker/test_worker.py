@@ -12,9 +12,20 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from sqlalchemy.exc import OperationalError
 
-from db import studies
+from db import queue, studies
 from db.files import FileStore
-from db.models import Delivery, Event, Instance, Report, Result, StoredReading, Study, Task
+from db.models import (
+    Delivery,
+    Event,
+    Instance,
+    Report,
+    Result,
+    StoredReading,
+    Study,
+    Task,
+    TaskKind,
+)
+from db.recovery import return_expired
 from db.session import Database
 from inference.bundle import KINDS, FilmKinds, Metric
 from inference.predict import Predictor, Raw
@@ -133,6 +144,37 @@ def test_a_database_that_fails_for_a_while_costs_no_reading(
         wait_until(lambda: reported(database, 1), "a report", seconds=200)
     assert next(failures, None) is None
     assert len(rows(database, StoredReading)) == 1
+
+
+def test_what_lost_its_worker_is_read_and_reported_while_nothing_else_is(
+    database: Database,
+    store: FileStore,
+    predictor: Predictor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of many films that a dead worker had, only one that kills workers dies with the next."""
+    receive(database, store, tmp_path, *["normal"] * 3)
+    with database.write() as session:
+        now = database.now(session)
+        held = queue.claim(session, TaskKind.READ, owner="x", now=now, lease_seconds=-1, limit=2)
+        assert return_expired(session, owner="y", max_attempts=3, now=now) == 2
+    lost = {(lease.kind, lease.subject_id) for lease in held}
+    together: list[set[tuple[TaskKind, int]]] = []
+    real = predictor.predict
+
+    def predict(inputs: NDArray[np.uint8]) -> list[Raw]:
+        leased = [each for each in rows(database, Task) if each.state == "leased"]
+        together.append({(each.kind, each.subject_id) for each in leased})
+        return real(inputs)
+
+    monkeypatch.setattr(predictor, "predict", predict)
+    with working(database, store, predictor):
+        wait_until(lambda: reported(database, 3), "all reports", seconds=200)
+    first, second, third = together
+    assert len(first) == len(second) == 1
+    assert first | second == lost
+    assert not third & lost
 
 
 def test_what_is_not_done_is_given_back_untouched(
