@@ -256,7 +256,7 @@ def history(
     from commands import history as view
     from commands.roles import opened
     from db.history import Filter
-    from db.models import StudyState
+    from db.states import StudyState
 
     first, _, last = (study_date or "").partition("-")
     low, _, high = (probability or "").partition("-")

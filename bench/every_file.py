@@ -24,7 +24,8 @@ from sqlalchemy import func, select
 
 from bench.common import find_films, keep, machine, table
 from bench.service import Service, service
-from db.models import Instance, Study, StudyState, Task
+from db.models import Instance, Study, Task
+from db.states import StudyState
 from scp_service.answer import PeerError
 from scp_service.store_scu import VERIFICATION, Peer, associated
 from tests.peers import dcmsend, wait_until

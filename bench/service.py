@@ -17,8 +17,9 @@ from pathlib import Path
 import psutil
 from sqlalchemy import func, select
 
-from db.models import Delivery, DeliveryState, Instance, Study, StudyState
+from db.models import Delivery, Instance, Study
 from db.session import Database
+from db.states import DeliveryState, StudyState
 from tests.peers import (
     ChildProcess,
     dcmsend,

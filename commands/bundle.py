@@ -22,8 +22,9 @@ from commands.problem import ProblemError
 from commands.roles import opened
 from db import bundles
 from db.bundles import BundleKey, NothingBeforeError
-from db.models import BundleChoice, BundleRole
+from db.models import BundleChoice
 from db.session import Database
+from db.states import BundleRole
 from inference.bundle import MANIFEST, MODEL_CARD, Bundle, BundleError, for_site, load_bundle
 from inference.bundle_zip import export_zip
 from inference.predict import Predictor

@@ -25,8 +25,9 @@ from commands.history import print_timeline
 from commands.problem import ProblemError
 from commands.send import echo, files_below, send, sendable
 from db.files import FileStore
-from db.models import Delivery, DeliveryState, Instance, Report, Result, Study, StudyState
+from db.models import Delivery, Instance, Report, Result, Study
 from db.session import Database
+from db.states import DeliveryState, StudyState
 from scp_service.store_scu import Peer
 from scp_service.supervise import SUPERVISOR_VARIABLE
 from settings import Loaded

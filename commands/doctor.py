@@ -17,8 +17,8 @@ from commands.doctor_tls import certificates
 from commands.send import echo
 from db import bundles, history, migrations
 from db.files import FileStore
-from db.models import BundleRole
 from db.session import Database, journal_mode
+from db.states import BundleRole
 from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.predict import Predictor
 from inference.urgency import unknown_point

@@ -9,7 +9,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from db.dialects import insert_or_ignore
-from db.models import BundleChoice, BundleProblem, BundleRole, Task, TaskKind, TaskState
+from db.models import BundleChoice, BundleProblem, Task
+from db.states import BundleRole, TaskKind, TaskState
 
 
 class NothingBeforeError(Exception):

@@ -12,16 +12,8 @@ from sqlalchemy.orm import Session
 
 from db import queue
 from db.events import record
-from db.models import (
-    CommitmentRequest,
-    Delivery,
-    DeliveryState,
-    Instance,
-    Report,
-    Result,
-    Subject,
-    TaskKind,
-)
+from db.models import CommitmentRequest, Delivery, Instance, Report, Result
+from db.states import DeliveryState, Subject, TaskKind
 
 MOST_RESENDS = 5
 """How often an object is sent again that a destination has acknowledged and does not have."""

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from db import queue
 from db.events import record
-from db.models import Delivery, DeliveryState, Report, Result, Study, Subject, TaskKind
+from db.models import Delivery, Report, Result, Study
+from db.states import DeliveryState, Subject, TaskKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from db.models import Event, Subject
+from db.models import Event
+from db.states import Subject
 
 
 def record(

@@ -10,19 +10,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from db.models import (
-    Base,
-    Delivery,
-    DeliveryState,
-    Event,
-    Instance,
-    Report,
-    Result,
-    Study,
-    StudyState,
-    Task,
-    TaskState,
-)
+from db.models import Base, Delivery, Event, Instance, Report, Result, Study, Task
+from db.states import DeliveryState, StudyState, TaskState
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from db import queue
 from db.dialects import insert_or_ignore
 from db.events import record
-from db.models import Instance, InstanceState, Study, StudyState, Subject, TaskKind
+from db.models import Instance, Study
+from db.states import InstanceState, StudyState, Subject, TaskKind
 
 
 class Outcome(StrEnum):

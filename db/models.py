@@ -1,23 +1,18 @@
 """The tables: studies, instances, readings, reports, results, deliveries, tasks and events; storage
 commitments that are asked of us; which bundles are in use, and what a second one would have said.
 
-Times are aware UTC datetimes. States are enums; `db.studies` and `db.deliveries` hold the moves
-between them.
+Times are aware UTC datetimes; states are enums of `db.states`.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
-    DateTime,
-    Dialect,
-    Enum,
     Float,
     ForeignKey,
     Index,
@@ -25,129 +20,23 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from db.columns import Id, UtcDateTime, enum_of
+from db.states import (
+    BundleRole,
+    DeliveryState,
+    InstanceState,
+    Priority,
+    StudyState,
+    Subject,
+    TaskKind,
+    TaskState,
+)
 
-class StudyState(StrEnum):
-    """Where a study stands."""
-
-    OPEN = "open"
-    """Images have come that no report covers yet."""
-    REPORTED = "reported"
-    """The latest revision of the report covers every image."""
-    FAILED = "failed"
-    """The report itself could not be made or is not valid; at most pictures were sent."""
-
-
-class InstanceState(StrEnum):
-    """Where an image stands."""
-
-    RECEIVED = "received"
-    """Kept, and waiting to be read."""
-    READ = "read"
-    """A reading exists."""
-    REFUSED = "refused"
-    """Not a film that may be read; the reason goes into the report."""
-    QUARANTINED = "quarantined"
-    """Could not be read after all attempts; the reason goes into the report."""
-
-
-class DeliveryState(StrEnum):
-    """Where one object on its way to one destination stands."""
-
-    PENDING = "pending"
-    """Not yet acknowledged; attempts go on."""
-    SENT = "sent"
-    """Acknowledged by the destination."""
-    COMMITTED = "committed"
-    """The destination has taken over responsibility for its storage."""
-    REJECTED = "rejected"
-    """The destination refuses this object for good; the reason is kept."""
-
-
-class Priority(StrEnum):
-    """How a study's work is ordered."""
-
-    ROUTINE = "routine"
-    URGENT = "urgent"
-    """A positive finding at or above the configured point: it goes first."""
-
-
-class TaskKind(StrEnum):
-    """What a task does, and to what.
-
-    `read` an instance, `report` a study, `deliver` a delivery; `shadow` reads an instance with a
-    second bundle, for comparison alone.
-    """
-
-    READ = "read"
-    REPORT = "report"
-    DELIVER = "deliver"
-    SHADOW = "shadow"
-
-
-class TaskState(StrEnum):
-    """Where a task stands. A finished task leaves the table; its story stays in the events."""
-
-    READY = "ready"
-    LEASED = "leased"
-    QUARANTINED = "quarantined"
-
-
-class Subject(StrEnum):
-    """What an event speaks of."""
-
-    STUDY = "study"
-    INSTANCE = "instance"
-    DELIVERY = "delivery"
-    TASK = "task"
-
-
-class BundleRole(StrEnum):
-    """What a bundle is chosen for."""
-
-    ACTIVE = "active"
-    """Its readings are reported."""
-    SHADOW = "shadow"
-    """It reads everything too, for comparison; nothing of it is sent."""
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC; a naive one is refused."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC; SQLite keeps no offset, so it is dropped there."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime cannot be stored; give it a time zone")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return an aware UTC datetime."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _enum(kind: type[StrEnum]) -> Enum:
-    return Enum(
-        kind,
-        native_enum=False,
-        length=16,
-        values_callable=lambda members: [member.value for member in members],
-    )
-
-
-_Id = BigInteger().with_variant(Integer, "sqlite")
 _IDS_ARE_USED_ONCE = {"sqlite_autoincrement": True}
 """SQLite would give a deleted row's id to the next one; leases, tasks and events go by ids."""
 
@@ -175,7 +64,7 @@ class Study(Base):
         _IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
     patient_id: Mapped[str] = mapped_column(String(64), index=True)
     patient_name: Mapped[str] = mapped_column(String(400))
@@ -186,9 +75,9 @@ class Study(Base):
     study_description: Mapped[str] = mapped_column(String(64))
     source_ae: Mapped[str] = mapped_column(String(16), index=True)
     source_address: Mapped[str] = mapped_column(String(64))
-    state: Mapped[StudyState] = mapped_column(_enum(StudyState))
+    state: Mapped[StudyState] = mapped_column(enum_of(StudyState))
     revision: Mapped[int] = mapped_column(Integer, default=0)
-    priority: Mapped[Priority] = mapped_column(_enum(Priority), default=Priority.ROUTINE)
+    priority: Mapped[Priority] = mapped_column(enum_of(Priority), default=Priority.ROUTINE)
     """Urgent from the first urgent reading on; then as the latest report."""
     finding: Mapped[str | None] = mapped_column(String(16))
     probability: Mapped[float | None] = mapped_column(Float, index=True)
@@ -212,7 +101,7 @@ class Instance(Base):
     __tablename__ = "instance"
     __table_args__ = (UniqueConstraint("sop_instance_uid", "sha256"), _IDS_ARE_USED_ONCE)
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"), index=True)
     series_instance_uid: Mapped[str] = mapped_column(String(64))
     sop_instance_uid: Mapped[str] = mapped_column(String(64))
@@ -226,7 +115,7 @@ class Instance(Base):
     """Digest of the data set's bytes as they came, without preamble and meta information."""
     file_sha256: Mapped[str] = mapped_column(String(64))
     """Digest of the whole stored file."""
-    state: Mapped[InstanceState] = mapped_column(_enum(InstanceState))
+    state: Mapped[InstanceState] = mapped_column(enum_of(InstanceState))
     refusal_code: Mapped[str | None] = mapped_column(String(32))
     reason: Mapped[str | None] = mapped_column(Text)
     current: Mapped[bool] = mapped_column(Boolean, default=True)
@@ -257,7 +146,7 @@ class StoredReading(Base):
     __tablename__ = "reading"
     __table_args__ = _IDS_ARE_USED_ONCE
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     instance_id: Mapped[int] = mapped_column(
         ForeignKey("instance.id", ondelete="CASCADE"), index=True
     )
@@ -285,7 +174,7 @@ class Report(Base):
     __tablename__ = "report"
     __table_args__ = (UniqueConstraint("study_id", "revision"), _IDS_ARE_USED_ONCE)
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"))
     revision: Mapped[int] = mapped_column(Integer)
     bundle: Mapped[str] = mapped_column(String(128))
@@ -293,7 +182,7 @@ class Report(Base):
     finding: Mapped[str] = mapped_column(String(16))
     probability: Mapped[float | None] = mapped_column(Float)
     sentence: Mapped[str] = mapped_column(Text)
-    priority: Mapped[Priority] = mapped_column(_enum(Priority), default=Priority.ROUTINE)
+    priority: Mapped[Priority] = mapped_column(enum_of(Priority), default=Priority.ROUTINE)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     study: Mapped[Study] = relationship(back_populates="reports")
@@ -321,7 +210,7 @@ class Result(Base):
     __tablename__ = "result"
     __table_args__ = _IDS_ARE_USED_ONCE
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     report_id: Mapped[int] = mapped_column(ForeignKey("report.id", ondelete="CASCADE"), index=True)
     kind: Mapped[str] = mapped_column(String(8))
     sop_class_uid: Mapped[str] = mapped_column(String(64))
@@ -350,10 +239,10 @@ class Delivery(Base):
         _IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     result_id: Mapped[int] = mapped_column(ForeignKey("result.id", ondelete="CASCADE"))
     destination: Mapped[str] = mapped_column(String(96))
-    state: Mapped[DeliveryState] = mapped_column(_enum(DeliveryState))
+    state: Mapped[DeliveryState] = mapped_column(enum_of(DeliveryState))
     status: Mapped[int | None] = mapped_column(Integer)
     """The last DIMSE status that the destination answered."""
     reason: Mapped[str | None] = mapped_column(Text)
@@ -376,7 +265,7 @@ class CommitmentRequest(Base):
     __tablename__ = "commitment_request"
     __table_args__ = (UniqueConstraint("transaction_uid", "peer_ae"), _IDS_ARE_USED_ONCE)
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     transaction_uid: Mapped[str] = mapped_column(String(64))
     peer_ae: Mapped[str] = mapped_column(String(16))
     peer_address: Mapped[str] = mapped_column(String(64))
@@ -403,13 +292,13 @@ class Task(Base):
         _IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
-    kind: Mapped[TaskKind] = mapped_column(_enum(TaskKind))
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    kind: Mapped[TaskKind] = mapped_column(enum_of(TaskKind))
     subject_id: Mapped[int] = mapped_column(BigInteger)
     lane: Mapped[str] = mapped_column(String(96), default="")
     """Tasks of different lanes never wait for each other: for deliveries, the destination."""
     priority: Mapped[int] = mapped_column(Integer, default=0)
-    state: Mapped[TaskState] = mapped_column(_enum(TaskState))
+    state: Mapped[TaskState] = mapped_column(enum_of(TaskState))
     not_before: Mapped[datetime] = mapped_column(UtcDateTime)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     owner: Mapped[str | None] = mapped_column(String(64))
@@ -430,8 +319,8 @@ class BundleChoice(Base):
     __tablename__ = "bundle_choice"
     __table_args__ = (Index("ix_bundle_choice_role_id", "role", "id"), _IDS_ARE_USED_ONCE)
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
-    role: Mapped[BundleRole] = mapped_column(_enum(BundleRole))
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    role: Mapped[BundleRole] = mapped_column(enum_of(BundleRole))
     bundle: Mapped[str | None] = mapped_column(String(64))
     version: Mapped[str | None] = mapped_column(String(64))
     digest: Mapped[str | None] = mapped_column(String(64))
@@ -451,7 +340,7 @@ class BundleProblem(Base):
     __tablename__ = "bundle_problem"
     __table_args__ = (UniqueConstraint("choice_id", "worker"), _IDS_ARE_USED_ONCE)
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     choice_id: Mapped[int] = mapped_column(ForeignKey("bundle_choice.id", ondelete="CASCADE"))
     worker: Mapped[str] = mapped_column(String(64))
     """The machine that the worker runs on."""
@@ -468,7 +357,7 @@ class ShadowReading(Base):
     __tablename__ = "shadow_reading"
     __table_args__ = _IDS_ARE_USED_ONCE
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     instance_id: Mapped[int] = mapped_column(
         ForeignKey("instance.id", ondelete="CASCADE"), index=True
     )
@@ -497,12 +386,12 @@ class Event(Base):
     __tablename__ = "event"
     __table_args__ = _IDS_ARE_USED_ONCE
 
-    id: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     study_id: Mapped[int | None] = mapped_column(
         ForeignKey("study.id", ondelete="CASCADE"), index=True
     )
-    subject: Mapped[Subject] = mapped_column(_enum(Subject))
+    subject: Mapped[Subject] = mapped_column(enum_of(Subject))
     subject_id: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)

@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, tupl
 from sqlalchemy.orm import Session
 
 from db.dialects import insert_or_ignore
-from db.models import Priority, Task, TaskKind, TaskState
+from db.models import Task
+from db.states import Priority, TaskKind, TaskState
 
 ALONE = "alone"
 """The lane of tasks whose worker was lost: it takes each of them while it has nothing else, so that

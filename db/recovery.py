@@ -8,7 +8,8 @@ from sqlalchemy import CursorResult, update
 from sqlalchemy.orm import Session
 
 from db import queue, shadows
-from db.models import Study, StudyState, Task, TaskKind, TaskState
+from db.models import Study, Task
+from db.states import StudyState, TaskKind, TaskState
 from db.studies import fail_report, quarantine_image
 
 _LEASE_SECONDS = 30.0

@@ -8,18 +8,8 @@ from sqlalchemy import Select, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from db.events import record
-from db.models import (
-    Delivery,
-    DeliveryState,
-    Instance,
-    Report,
-    Result,
-    Study,
-    StudyState,
-    Subject,
-    Task,
-    TaskKind,
-)
+from db.models import Delivery, Instance, Report, Result, Study, Task
+from db.states import DeliveryState, StudyState, Subject, TaskKind
 
 
 def expired(session: Session, *, before: datetime, limit: int = 100) -> list[int]:

@@ -12,14 +12,8 @@ from sqlalchemy.orm import Session
 
 from db import queue
 from db.bundles import current, key_of
-from db.models import (
-    BundleRole,
-    Instance,
-    InstanceState,
-    ShadowReading,
-    StoredReading,
-    TaskKind,
-)
+from db.models import Instance, ShadowReading, StoredReading
+from db.states import BundleRole, InstanceState, TaskKind
 
 FAILED = "failed"
 """Refusal code of a film that the bundle in shadow could not read in all attempts."""

@@ -15,19 +15,14 @@ from db.events import record
 from db.models import (
     Delivery,
     Instance,
-    InstanceState,
-    Priority,
     Report,
     ReportedInstance,
     Result,
     StoredReading,
     Study,
-    StudyState,
-    Subject,
     Task,
-    TaskKind,
-    TaskState,
 )
+from db.states import InstanceState, Priority, StudyState, Subject, TaskKind, TaskState
 
 STOPPED = "stopped"
 """Of an event: a result that is not valid was made and goes nowhere; the reason says why."""

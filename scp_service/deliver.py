@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session
 from db import commitments, deliveries, queue
 from db.files import FileStore
 from db.keeper import LeaseKeeper
-from db.models import Task, TaskKind, TaskState
+from db.models import Task
 from db.session import Database
+from db.states import TaskKind, TaskState
 from scp_service.commitment.asking import Asker
 from scp_service.destinations import Answer, Connection, Outcome, PeerError, connector
 from settings import DicomDestination, Settings

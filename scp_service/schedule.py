@@ -18,9 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import retention
 from db.events import record
 from db.files import FileStore
-from db.models import Instance, Report, Result, Study, Subject
+from db.models import Instance, Report, Result, Study
 from db.recovery import pull_back, return_expired
 from db.session import Database
+from db.states import Subject
 from db.studies import close_quiet, has_quiet
 from settings import Settings
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from db import bundles
 from db.bundles import BundleKey
-from db.models import BundleRole
 from db.session import Database
+from db.states import BundleRole
 from inference.bundle import BundleError, device, for_site, load_bundle
 from inference.predict import Predictor
 from inference.reading import Device

@@ -23,8 +23,9 @@ from sqlalchemy.orm import Session
 from db import queue, studies
 from db.files import FileStore
 from db.keeper import LeaseKeeper
-from db.models import Instance, TaskKind
+from db.models import Instance
 from db.session import Database
+from db.states import TaskKind
 from inference.isolation import IsolatedPool
 from inference.outcome import outcome
 from inference.predict import Predictor, Raw

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from datetime import datetime
 
 from db.files import FileStore
-from db.models import Instance, Priority, StoredReading
+from db.models import Instance, StoredReading
+from db.states import Priority
 from db.studies import Material
 from inference.reading import (
     Box,

@@ -18,8 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import bundles, queue, shadows
 from db.files import FileStore
 from db.keeper import LeaseKeeper
-from db.models import BundleChoice, BundleRole, ShadowReading, TaskKind
+from db.models import BundleChoice, ShadowReading
 from db.session import Database
+from db.states import BundleRole, TaskKind
 from inference.bundle import Bundle, BundleError, device, for_site
 from inference.isolation import IsolatedPool
 from inference.prepare import Limits

@@ -13,8 +13,9 @@ from rich.console import Console
 from commands import bundle, compare
 from commands.problem import ProblemError
 from db import bundles
-from db.models import BundleRole, StoredReading, TaskKind
+from db.models import StoredReading
 from db.session import Database
+from db.states import BundleRole, TaskKind
 from inference.bundle import DEFAULT_BUNDLE, BundleError, load_bundle
 from settings import Settings
 from tests.db.makers import claim, film, read_all, read_in_shadow, receive, rows

@@ -14,16 +14,9 @@ from sqlalchemy.orm import Session
 from db import deliveries, queue, shadows, studies
 from db.bundles import BundleKey
 from db.intake import Film, Outcome, record_films
-from db.models import (
-    Event,
-    Instance,
-    InstanceState,
-    ShadowReading,
-    StoredReading,
-    Study,
-    TaskKind,
-)
+from db.models import Event, Instance, ShadowReading, StoredReading, Study
 from db.session import Database
+from db.states import InstanceState, TaskKind
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 OWNER = "worker@test:1"

@@ -6,8 +6,9 @@ import pytest
 
 from db import bundles
 from db.bundles import BundleKey, NothingBeforeError
-from db.models import BundleChoice, BundleProblem, BundleRole, Task, TaskKind
+from db.models import BundleChoice, BundleProblem, Task
 from db.session import Database
+from db.states import BundleRole, TaskKind
 from tests.db.makers import SECOND, Clock, claim, film, read_all, receive, rows
 
 FIRST = BundleKey("first", "1", "1" * 64)

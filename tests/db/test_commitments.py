@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from db import commitments, deliveries
 from db.commitments import Asked, Outcome, Request, Said
-from db.models import CommitmentRequest, Delivery, DeliveryState, Study
+from db.models import CommitmentRequest, Delivery, Study
 from db.session import Database
+from db.states import DeliveryState
 from tests.db.makers import Clock, parcels, reported_study, rows
 
 

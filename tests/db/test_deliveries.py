@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from db import deliveries, history, queue
-from db.models import Delivery, DeliveryState, Event, Result, Subject, Task, TaskKind, TaskState
+from db.models import Delivery, Event, Result, Task
 from db.recovery import return_expired
 from db.session import Database
+from db.states import DeliveryState, Subject, TaskKind, TaskState
 from tests.db.makers import (
     Clock,
     close_quiet,

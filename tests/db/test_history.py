@@ -11,8 +11,9 @@ from sqlalchemy import update
 
 from db import history
 from db.history import Filter
-from db.models import Study, StudyState
+from db.models import Study
 from db.session import Database
+from db.states import StudyState
 from tests.db.makers import (
     NOON,
     Clock,

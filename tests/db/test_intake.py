@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from db.intake import Film, Outcome
-from db.models import Event, Instance, InstanceState, Study, StudyState, Task, TaskKind
+from db.models import Event, Instance, Study, Task
 from db.session import Database
+from db.states import InstanceState, StudyState, TaskKind
 from db.studies import quarantine_image, record_refusal
 from tests.db.makers import (
     NOON,

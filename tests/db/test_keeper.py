@@ -11,8 +11,9 @@ from sqlalchemy.exc import OperationalError
 
 from db import queue
 from db.keeper import LeaseKeeper
-from db.models import Task, TaskKind
+from db.models import Task
 from db.session import Database
+from db.states import TaskKind
 from tests import peers
 from tests.db.makers import Clock, claim, film, receive, rows
 

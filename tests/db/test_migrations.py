@@ -16,8 +16,9 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from db import bundles, migrations
-from db.models import Base, Task, TaskKind
+from db.models import Base, Task
 from db.session import Database
+from db.states import TaskKind
 from tests import peers
 from tests.db.makers import (
     SECOND,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from db import deliveries
-from db.models import Priority, Report, Study, Task, TaskKind
+from db.models import Report, Study, Task
 from db.queue import Rank
 from db.session import Database
+from db.states import Priority, TaskKind
 from tests.db.makers import (
     Clock,
     claim,

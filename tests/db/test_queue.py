@@ -15,10 +15,11 @@ import pytest
 from sqlalchemy import select
 
 from db import queue
-from db.models import Task, TaskKind, TaskState
+from db.models import Task
 from db.queue import Rank
 from db.recovery import return_expired
 from db.session import Database
+from db.states import TaskKind, TaskState
 from tests import peers
 from tests.db.makers import LEASE_SECONDS, OWNER, Clock, claim, claim_one, rows
 

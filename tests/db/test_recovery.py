@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from db import queue, recovery
-from db.models import InstanceState, StudyState, TaskKind
 from db.recovery import return_expired
 from db.session import Database
+from db.states import InstanceState, StudyState, TaskKind
 from db.studies import quarantine_image
 from tests.db.makers import (
     LEASE_SECONDS,

@@ -9,8 +9,9 @@ from sqlalchemy import func, select
 
 from db import bundles, deliveries, retention, studies
 from db.intake import Outcome
-from db.models import Base, Event, Instance, Result, StudyState, TaskKind
+from db.models import Base, Event, Instance, Result
 from db.session import Database
+from db.states import StudyState, TaskKind
 from tests.db.makers import (
     SECOND,
     Clock,

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from db.models import Event, Instance, Study, Subject
+from db.models import Event, Instance, Study
 from db.session import Database, journal_mode
+from db.states import Subject
 from tests.db.makers import NOON, Clock, film, receive, rows, stored_reading
 
 

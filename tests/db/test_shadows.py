@@ -8,8 +8,9 @@ from datetime import datetime
 import pytest
 
 from db import bundles, queue, recovery, shadows, studies
-from db.models import Instance, ShadowReading, StoredReading, Study, Task, TaskKind
+from db.models import Instance, ShadowReading, StoredReading, Study, Task
 from db.session import Database
+from db.states import TaskKind
 from tests.db.makers import (
     LEASE_SECONDS,
     OWNER,

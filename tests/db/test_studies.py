@@ -14,19 +14,16 @@ from db.models import (
     Delivery,
     Event,
     Instance,
-    InstanceState,
     Report,
     ReportedInstance,
     Result,
     StoredReading,
     Study,
-    StudyState,
     Task,
-    TaskKind,
-    TaskState,
 )
 from db.recovery import return_expired
 from db.session import Database
+from db.states import InstanceState, StudyState, TaskKind, TaskState
 from tests.db.makers import (
     Clock,
     claim,

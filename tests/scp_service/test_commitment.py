@@ -14,8 +14,9 @@ from pynetdicom import evt
 
 from db import commitments
 from db.files import FileStore
-from db.models import CommitmentRequest, Delivery, DeliveryState, Event, Instance, Subject
+from db.models import CommitmentRequest, Delivery, Event, Instance
 from db.session import Database
+from db.states import DeliveryState, Subject
 from scp_service import deliver, store_scu
 from scp_service.commitment import answering, asking
 from scp_service.store_scu import Peer

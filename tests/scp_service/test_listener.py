@@ -33,8 +33,9 @@ from sqlalchemy.exc import OperationalError
 
 from db import session as db_session
 from db.files import FileStore, Intake
-from db.models import Instance, InstanceState, Study, Task
+from db.models import Instance, Study, Task
 from db.session import Database
+from db.states import InstanceState
 from scp_service.listener import SOP_CLASSES, listening
 from settings import TRANSFER_SYNTAXES
 from tests import peers

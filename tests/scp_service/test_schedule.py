@@ -16,8 +16,9 @@ from sqlalchemy.exc import OperationalError
 
 from db import queue
 from db.files import FileStore, Intake
-from db.models import Event, Instance, InstanceState, Study, TaskKind
+from db.models import Event, Instance, Study
 from db.session import Database
+from db.states import InstanceState, TaskKind
 from scp_service import schedule
 from scp_service.schedule import Jobs, run_jobs
 from tests import peers

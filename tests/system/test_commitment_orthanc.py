@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from db.models import Delivery, DeliveryState
+from db.models import Delivery
+from db.states import DeliveryState
 from tests import peers
 from tests.peers import orthanc
 from tests.system.whole import destination, make_films, whole

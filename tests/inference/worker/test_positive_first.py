@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.files import FileStore
-from db.models import Report, Study, Task, TaskKind
+from db.models import Report, Study, Task
 from db.queue import Rank
 from db.session import Database
+from db.states import TaskKind
 from inference.bundle import Bundle
 from inference.predict import Raw
 from settings import DicomDestination, Priority

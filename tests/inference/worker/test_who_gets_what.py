@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.files import FileStore
-from db.models import Delivery, Report, Task, TaskKind
+from db.models import Delivery, Report, Task
 from db.session import Database
+from db.states import TaskKind
 from inference.bundle import Bundle
 from inference.predict import Raw
 from settings import DicomDestination, Settings

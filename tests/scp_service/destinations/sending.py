@@ -14,8 +14,8 @@ import trustme
 
 from db.deliveries import Parcel
 from db.files import FileStore
-from db.models import TaskKind
 from db.queue import Lease
+from db.states import TaskKind
 from scp_service.answer import Answer
 from scp_service.destinations import Connection, connector
 from settings import Settings, load

@@ -1,0 +1,92 @@
+"""The states of everything that is kept, and the kinds of work, as enums.
+
+`db.studies` and `db.deliveries` hold the moves between them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    OPEN = "open"
+    """Images have come that no report covers yet."""
+    REPORTED = "reported"
+    """The latest revision of the report covers every image."""
+    FAILED = "failed"
+    """The report itself could not be made or is not valid; at most pictures were sent."""
+
+
+class InstanceState(StrEnum):
+    """Where an image stands."""
+
+    RECEIVED = "received"
+    """Kept, and waiting to be read."""
+    READ = "read"
+    """A reading exists."""
+    REFUSED = "refused"
+    """Not a film that may be read; the reason goes into the report."""
+    QUARANTINED = "quarantined"
+    """Could not be read after all attempts; the reason goes into the report."""
+
+
+class DeliveryState(StrEnum):
+    """Where one object on its way to one destination stands."""
+
+    PENDING = "pending"
+    """Not yet acknowledged; attempts go on."""
+    SENT = "sent"
+    """Acknowledged by the destination."""
+    COMMITTED = "committed"
+    """The destination has taken over responsibility for its storage."""
+    REJECTED = "rejected"
+    """The destination refuses this object for good; the reason is kept."""
+
+
+class Priority(StrEnum):
+    """How a study's work is ordered."""
+
+    ROUTINE = "routine"
+    URGENT = "urgent"
+    """A positive finding at or above the configured point: it goes first."""
+
+
+class TaskKind(StrEnum):
+    """What a task does, and to what.
+
+    `read` an instance, `report` a study, `deliver` a delivery; `shadow` reads an instance with a
+    second bundle, for comparison alone.
+    """
+
+    READ = "read"
+    REPORT = "report"
+    DELIVER = "deliver"
+    SHADOW = "shadow"
+
+
+class TaskState(StrEnum):
+    """Where a task stands. A finished task leaves the table; its story stays in the events."""
+
+    READY = "ready"
+    LEASED = "leased"
+    QUARANTINED = "quarantined"
+
+
+class Subject(StrEnum):
+    """What an event speaks of."""
+
+    STUDY = "study"
+    INSTANCE = "instance"
+    DELIVERY = "delivery"
+    TASK = "task"
+
+
+class BundleRole(StrEnum):
+    """What a bundle is chosen for."""
+
+    ACTIVE = "active"
+    """Its readings are reported."""
+    SHADOW = "shadow"
+    """It reads everything too, for comparison; nothing of it is sent."""
