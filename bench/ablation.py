@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.common import keep, machine, table
-from inference.bundle import Metric
+from inference.manifest import Metric
 from inference.pixels import InputForm
 from training import metrics
 from training.default_bundle import RECIPES, stop_early

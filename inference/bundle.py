@@ -1,6 +1,6 @@
 """A model bundle: the folder that holds a network and all that is needed to run it and trust it.
 
-bundle.json      what the model is, how its outputs are read, its measured figures, file digests
+bundle.json      what the model is (see `inference.manifest`), and the digests of all files
 network/         one TensorFlow SavedModel
 golden.npz       an input and the output that the network must give for it
 model_card.md    the same for people; model_card.html, where it is there, with plots
@@ -14,19 +14,18 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
-from dataclasses import field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Final, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from inference.calibration import Calibration
 from inference.kept import OutOfFold, read_kept, write_kept
-from inference.pixels import Contrast, InputForm
+from inference.manifest import STRICT, Manifest, Prevalence
+from inference.pixels import InputForm
 from inference.prevalence import PriorShift
 from inference.reading import Device
 
@@ -37,139 +36,16 @@ GOLDEN = "golden.npz"
 MODEL_CARD = "model_card.md"
 MODEL_CARD_HTML = "model_card.html"
 OUT_OF_FOLD = "out_of_fold.npz"
-CLASSES = ("normal", "not_normal", "lung_opacity")
-KINDS: Final = ("frontal", "lateral", "not_chest", "rotated", "inverted")
-"""What a picture can be: the first is read; turned by quarters or upside down is "rotated"."""
 
 _NAMESPACE = uuid.UUID("5f8c1f0e-6a53-4d52-9d0b-2f7d9f0f7c11")
-_REMEDY = "make the bundle again with `hilum train` or name another folder in worker.bundle"
-_STRICT = ConfigDict(extra="forbid")
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[float, Field(gt=0)]
-Prevalence = Annotated[float, Field(gt=0, lt=1)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_REMEDY = "make the bundle again with `hilum train-bundle` or name another folder in worker.bundle"
 
 
 class BundleError(Exception):
     """A bundle cannot be used; the message names the field or file and says what to do."""
 
 
-@dataclass(frozen=True, config=_STRICT)
-class Suppression:
-    """How candidates of the box head become boxes (see `inference.suppression`).
-
-    `score` and `iou` are the least score and the greatest overlap kept, `relative_score` drops
-    boxes below this part of the film's best score, `shrink` scales boxes about their centre, and
-    `times_opacity` multiplies the detector's score by the film's probability of opacity. From an
-    IoU of `vote` on, weaker candidates have a say in the edges of the box that suppresses them (1:
-    none). `typical` is the usual width and height in pixels of the network's input, to which sizes
-    are drawn by `typical_weight` (0: not at all).
-    """
-
-    score: Fraction
-    iou: Fraction
-    relative_score: Fraction
-    most: Annotated[int, Field(ge=1, le=100)]
-    shrink: Annotated[float, Field(gt=0, le=2)]
-    times_opacity: bool
-    vote: Fraction = 1.0
-    typical: tuple[Side, Side] = (1.0, 1.0)
-    typical_weight: Fraction = 0.0
-
-
-@dataclass(frozen=True, config=_STRICT)
-class OperatingPoint:
-    """A threshold on the calibrated probability of opacity and what it gave when it was chosen."""
-
-    threshold: Fraction
-    sensitivity: Fraction
-    specificity: Fraction
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Metric:
-    """A measured figure with its 95 % interval; `of` says what was measured on what."""
-
-    value: float
-    low: float
-    high: float
-    of: str
-
-
-@dataclass(frozen=True, config=_STRICT)
-class FilmKinds:
-    """How the network's `kinds` decide whether a film is read (see `inference.film_kind`).
-
-    A film is refused if the probability that it is no upright frontal chest reaches `threshold`,
-    or, where its header contradicts what is seen, `contradicted_threshold`, which is no lower.
-    `figures` say how many films are refused, rightly and wrongly.
-    """
-
-    classes: tuple[
-        Literal["frontal"],
-        Literal["lateral"],
-        Literal["not_chest"],
-        Literal["rotated"],
-        Literal["inverted"],
-    ]
-    threshold: Fraction
-    contradicted_threshold: Fraction
-    figures: Mapping[str, Metric]
-
-    def __post_init__(self) -> None:
-        """Refuse a header that lowers the bar."""
-        if self.contradicted_threshold < self.threshold:
-            raise ValueError("contradicted_threshold is lower than threshold")
-
-
-@dataclass(frozen=True, config=_STRICT)
-class TrainedOn:
-    """The data behind the weights; `fingerprint` is a digest over the films used, in order."""
-
-    description: str
-    films: int
-    patients: int
-    fingerprint: Digest
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
-class Manifest:
-    """What `bundle.json` says.
-
-    `id` is the model's name. `input_size` is the side of the square input in pixels and `contrast`
-    how its greys are made (see `inference.pixels.InputForm`). `temperature`
-    divides the logits and `biases` are added before softmax (see `inference.calibration`).
-    `operating_point` names the entry of
-    `operating_points` whose threshold decides findings. `prevalence` is the share of lung opacity
-    among the films that the probabilities are calibrated on; None where that is not known.
-    `film_kinds` is None for a network that does not tell them. `files` maps every file of the
-    bundle, by its path with forward slashes, to its SHA-256.
-    """
-
-    format: Literal[1]
-    id: Name
-    version: Name
-    manufacturer: Annotated[str, Field(min_length=1, max_length=64)]
-    evaluation_only: bool
-    intended_use: Annotated[str, Field(min_length=1)]
-    input_size: Annotated[int, Field(ge=64, le=2048, multiple_of=32)]
-    contrast: Contrast = "as_shown"
-    classes: tuple[Literal["normal"], Literal["not_normal"], Literal["lung_opacity"]]
-    temperature: Annotated[float, Field(gt=0)]
-    biases: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    operating_point: str
-    operating_points: Mapping[str, OperatingPoint]
-    boxes: Suppression
-    trained_on: TrainedOn
-    metrics: Mapping[str, Metric]
-    prevalence: Prevalence | None = None
-    film_kinds: FilmKinds | None = None
-    files: Mapping[str, Digest] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Bundle(Manifest):
     """A verified bundle, the folder that it lies in, and the prevalence that it reads for.
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import FilmKinds
 from inference.eligibility import Stated
+from inference.manifest import FilmKinds
 from inference.reading import Refusal, RefusalCode
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Suppression
+from inference.manifest import Suppression
 
 Corners = NDArray[np.float32]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Bundle, Manifest, TrainedOn
+from inference.bundle import Bundle
+from inference.manifest import Manifest, TrainedOn
 from inference.pixels import InputForm, network_input
 from training import kind_examples
 from training.card_page import card_page

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Bundle, Golden, Manifest, write_bundle
+from inference.bundle import Bundle, Golden, write_bundle
 from inference.calibration import softmax
 from inference.kept import OutOfFold
+from inference.manifest import Manifest
 from training.networks import Network, whole
 
 

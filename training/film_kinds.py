@@ -15,8 +15,8 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from inference.bundle import KINDS, FilmKinds, Metric
 from inference.calibration import softmax
+from inference.manifest import KINDS, FilmKinds, Metric
 from training import metrics
 from training.kind_examples import Examples, Recipe, make_examples
 from training.networks import JIT

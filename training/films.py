@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import CLASSES
+from inference.manifest import CLASSES
 from inference.pixels import InputForm
 from training.cache import Square, fingerprint, load_squares
 from training.evaluation.choice import Judged, Outputs

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import KINDS
+from inference.manifest import KINDS
 from training import drawing
 from training.body_parts import PARTS, frontal_chest, seen_from, side_chest
 from training.body_volume import somebody

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from inference.suppression import iou
 
 CHALLENGE_THRESHOLDS = tuple(step / 20 for step in range(8, 16))

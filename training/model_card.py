@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from inference.bundle import CLASSES, Manifest
+from inference.manifest import CLASSES, Manifest
 from training.fit import Recipe
 from training.tables import Film
 

@@ -298,7 +298,7 @@ def whole(
     w)}, the heat map 0 to 1. `members` are heads in place of the network's own. With `mirrored`
     each film is read mirrored too. What counts is the mean of all that is said: of logits and log
     distances. `kinds` reads what `Network.kinds_stem` gives and adds "kinds", logits in the order
-    of `inference.bundle.KINDS`.
+    of `inference.manifest.KINDS`.
     """
     image = layers.Input((network.size, network.size, 1), dtype="uint8", name="image")
     features = network.stem(image)

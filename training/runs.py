@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from inference.bundle import FilmKinds
+from inference.manifest import FilmKinds
 from inference.pixels import InputForm, network_input
 from training import film_kinds, kind_examples
 from training.film_kinds import TrainedKinds

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from inference.bundle import CLASSES
+from inference.manifest import CLASSES
 
 Rectangle = tuple[float, float, float, float]
 Source = Literal["rsna", "nih"]

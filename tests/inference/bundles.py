@@ -10,18 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from inference.bundle import (
-    CLASSES,
-    DEFAULT_BUNDLE,
-    Bundle,
-    Golden,
-    Manifest,
-    OperatingPoint,
-    Suppression,
-    TrainedOn,
-    load_bundle,
-    write_bundle,
-)
+from inference.bundle import DEFAULT_BUNDLE, Bundle, Golden, load_bundle, write_bundle
+from inference.manifest import CLASSES, Manifest, OperatingPoint, Suppression, TrainedOn
 
 
 def small_bundle(path: Path, *, graph: bytes = b"graph", **fields: Any) -> Bundle:

@@ -13,16 +13,11 @@ import numpy as np
 import pytest
 
 from inference.bundle import (
-    CLASSES,
     DEFAULT_BUNDLE,
     MODEL_CARD_HTML,
     OUT_OF_FOLD,
     BundleError,
     Golden,
-    Manifest,
-    OperatingPoint,
-    Suppression,
-    TrainedOn,
     device,
     load_bundle,
     load_golden,
@@ -30,6 +25,7 @@ from inference.bundle import (
     write_bundle,
 )
 from inference.kept import Known, OutOfFold
+from inference.manifest import CLASSES, Manifest, OperatingPoint, Suppression, TrainedOn
 
 GOLDEN = Golden(
     inputs=np.zeros((1, 64, 64), np.uint8),

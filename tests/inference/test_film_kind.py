@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.bundle import KINDS, FilmKinds, load_bundle
+from inference.bundle import load_bundle
 from inference.eligibility import Stated
 from inference.film_kind import check_film_kind
+from inference.manifest import KINDS, FilmKinds
 from inference.outcome import outcome
 from inference.pixels import Letterbox
 from inference.predict import Raw

@@ -15,19 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from inference import predict
-from inference.bundle import (
-    KINDS,
-    Bundle,
-    BundleError,
-    FilmKinds,
-    Manifest,
-    OperatingPoint,
-    Suppression,
-    load_bundle,
-    load_golden,
-    write_bundle,
-)
+from inference.bundle import Bundle, BundleError, load_bundle, load_golden, write_bundle
 from inference.calibration import softmax
+from inference.manifest import KINDS, FilmKinds, Manifest, OperatingPoint, Suppression
 from inference.pixels import letterbox
 from inference.predict import Predictor, Raw, reading
 from inference.reading import Finding

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.bundle import Bundle, BundleError, OperatingPoint, device, for_site, load_bundle
+from inference.bundle import Bundle, BundleError, device, for_site, load_bundle
+from inference.manifest import OperatingPoint
 from inference.pixels import Letterbox
 from inference.predict import Raw, reading
 from inference.prevalence import PriorShift

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.bundle import FilmKinds, load_bundle
+from inference.bundle import load_bundle
 from inference.eligibility import Stated, check_pixels
 from inference.film_kind import check_film_kind
+from inference.manifest import FilmKinds
 from inference.pixels import InputForm, network_input
 from inference.predict import Predictor
 from inference.prepare import load_display

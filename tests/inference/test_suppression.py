@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.bundle import Suppression
+from inference.manifest import Suppression
 from inference.suppression import iou, shrink, suppress
 
 PLAIN = Suppression(

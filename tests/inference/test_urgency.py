@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.bundle import Bundle, OperatingPoint
+from inference.bundle import Bundle
+from inference.manifest import OperatingPoint
 from inference.reading import Finding, Probabilities, Reading
 from inference.urgency import is_urgent, unknown_point
 from settings import Priority

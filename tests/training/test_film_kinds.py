@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.bundle import KINDS
+from inference.manifest import KINDS
 from training.film_kinds import (
     FRONTAL,
     Fitting,

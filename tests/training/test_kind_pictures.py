@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.bundle import KINDS
+from inference.manifest import KINDS
 from training import drawing
 from training.anatomy import GRID
 from training.body_parts import PARTS, frontal_chest, side_chest

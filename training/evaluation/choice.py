@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import OperatingPoint, Suppression
 from inference.calibration import Calibration, softmax
+from inference.manifest import OperatingPoint, Suppression
 from inference.suppression import suppress
 from training import metrics
 from training.tables import LUNG_OPACITY
@@ -101,7 +101,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is set after training: see `inference.bundle.Manifest`."""
+    """What is set after training: see `inference.manifest.Manifest`."""
 
     calibration: Calibration
     operating_points: dict[str, OperatingPoint]

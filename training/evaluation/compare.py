@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training import metrics
 from training.evaluation.case import Case, Predictions, corners_of, scores_of
 from training.evaluation.delong import Difference, auc_difference

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training import metrics
 from training.evaluation.case import Predictions, corners_of
 from training.evaluation.delong import auc_interval

@@ -9,7 +9,7 @@ from math import erfc, isnan, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training.metrics import midranks, rounded
 
 Floats = NDArray[np.floating]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training import metrics
 from training.evaluation import curves
 from training.evaluation.case import Case, Predictions, corners_of, scores_of

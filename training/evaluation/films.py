@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from inference.bundle import MANIFEST, Bundle, OperatingPoint
+from inference.bundle import MANIFEST, Bundle
 from inference.eligibility import check_pixels, stated
+from inference.manifest import OperatingPoint
 from inference.outcome import outcome
 from inference.pixels import InputForm, network_input
 from inference.predict import Predictor, Raw, reading

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import CLASSES
+from inference.manifest import CLASSES
 from inference.prepare import Prepared
 from training.evaluation.case import Boxes, Case, Predictions
 from training.tables import LUNG_OPACITY

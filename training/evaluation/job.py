@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.bundle import Bundle, Metric, load_out_of_fold
+from inference.bundle import Bundle, load_out_of_fold
 from inference.kept import OutOfFold
+from inference.manifest import Metric
 from inference.pixels import InputForm
 from inference.predict import Predictor, Runtime
 from inference.prepare import Limits, Prepared

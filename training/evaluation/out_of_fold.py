@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Metric, Suppression
 from inference.calibration import Calibration
 from inference.kept import Known, OutOfFold
+from inference.manifest import Metric, Suppression
 from inference.suppression import suppress
 from training import metrics
 from training.evaluation.case import Boxes, Case, Predictions, to_boxes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training.evaluation.curves import BINS
 from training.evaluation.figures import Evaluation, key_figures
 from training.evaluation.groups import LEAST

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training.evaluation.curves import FROC_RATES
 from training.evaluation.figures import Evaluation
 

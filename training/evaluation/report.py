@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training import metrics
 from training.evaluation import page
 from training.evaluation.compare import Comparison

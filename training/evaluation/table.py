@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from inference.bundle import CLASSES
+from inference.manifest import CLASSES
 from training.evaluation.case import Boxes, Case, Predictions, Refused
 
 COLUMNS = (

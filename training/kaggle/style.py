@@ -22,7 +22,7 @@ GRID = "#e3e8ec"
 BLUE = "#1f6f8b"
 ORANGE = "#d1803c"
 CLASS_COLOURS = ("#8fb8c9", "#e3c189", "#b5483a")
-"""Normal, Not Normal, Lung Opacity, in the order of `inference.bundle.CLASSES`."""
+"""Normal, Not Normal, Lung Opacity, in the order of `inference.manifest.CLASSES`."""
 CLASS_NAMES = ("Normal", "Not normal, no opacity", "Lung opacity")
 TARGET_COLOURS = ("#a9b7c0", "#b5483a")
 TARGET_NAMES = ("Target 0", "Target 1")

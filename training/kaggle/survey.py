@@ -24,7 +24,7 @@ Indices = NDArray[np.intp]
 class Films:
     """One element per film, ordered by patientId.
 
-    `label` indexes `inference.bundle.CLASSES`, `target` is 0 or 1, `rows` the film's rows in the
+    `label` indexes `inference.manifest.CLASSES`, `target` is 0 or 1, `rows` the film's rows in the
     label file. `sex` and `view` are DICOM's values, "" where unknown. `age` is in years and
     `spacing` (between rows) in mm; NaN where unknown. `mean` and `std` are of the stored values,
     NaN without pixels. `patient` is the NIH patient and `revised_age` what NIH's table of 2020

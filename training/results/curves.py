@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training import metrics
 
 Floats = NDArray[np.floating]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from inference.suppression import iou
 from training import metrics
 from training.kaggle.folder import KaggleFolder

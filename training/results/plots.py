@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training.results.curves import Curve
 from training.results.scores import Confusion
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from inference.bundle import Metric
+from inference.manifest import Metric
 from training.experiments.spec import Spec, Table
 from training.results.measured import Boxed, Classified, Detected
 from training.results.mistake import number

@@ -25,7 +25,8 @@ from db import history, migrations
 from db.files import FileStore
 from db.models import Report, Study
 from db.session import Database
-from inference.bundle import KINDS, Bundle, FilmKinds, Metric
+from inference.bundle import Bundle
+from inference.manifest import KINDS, FilmKinds, Metric
 from inference.predict import Raw
 from inference.report.read import read_report
 from scp_service.destinations.document import read_document

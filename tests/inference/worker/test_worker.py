@@ -27,7 +27,7 @@ from db.models import (
 )
 from db.recovery import return_expired
 from db.session import Database
-from inference.bundle import KINDS, FilmKinds, Metric
+from inference.manifest import KINDS, FilmKinds, Metric
 from inference.predict import Predictor, Raw
 from tests.db.makers import close_quiet, rows
 from tests.inference.worker.work import receive, reported, worker_settings, working

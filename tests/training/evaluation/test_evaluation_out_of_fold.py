@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.bundle import Metric
 from inference.kept import read_kept, write_kept
+from inference.manifest import Metric
 from tests.training.evaluation.judged import films
 from training.evaluation import out_of_fold
 from training.evaluation.choice import Choice, Judged

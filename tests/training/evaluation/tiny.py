@@ -9,18 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from inference.bundle import (
-    CLASSES,
-    Bundle,
-    Golden,
-    Manifest,
-    OperatingPoint,
-    Suppression,
-    TrainedOn,
-    write_bundle,
-)
+from inference.bundle import Bundle, Golden, write_bundle
 from inference.calibration import softmax
 from inference.kept import OutOfFold
+from inference.manifest import CLASSES, Manifest, OperatingPoint, Suppression, TrainedOn
 from training.phantoms import Kind, phantom, write_phantom_dicom
 from training.tables import RSNA_CLASSES
 
