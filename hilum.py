@@ -476,17 +476,17 @@ def bundle_activate(
     reason: Reason = None,
 ) -> None:
     """Have a bundle read for the reports from now on, without dropping a study."""
-    from commands import bundle
+    from commands import bundle_choice
 
-    _say(bundle.activate(_load().settings, name, reason))
+    _say(bundle_choice.activate(_load().settings, name, reason))
 
 
 @bundle_app.command("rollback")
 def bundle_rollback(reason: Reason = None) -> None:
     """Return to the bundle that was active before; again, to the one before that."""
-    from commands import bundle
+    from commands import bundle_choice
 
-    _say(bundle.roll_back(_load().settings, reason))
+    _say(bundle_choice.roll_back(_load().settings, reason))
 
 
 @bundle_app.command("shadow")
@@ -495,9 +495,9 @@ def bundle_shadow(
     reason: Reason = None,
 ) -> None:
     """Have a second bundle read everything too; nothing of it is sent."""
-    from commands import bundle
+    from commands import bundle_choice
 
-    _say(bundle.shadow(_load().settings, name, reason))
+    _say(bundle_choice.shadow(_load().settings, name, reason))
 
 
 @bundle_app.command("compare")
@@ -528,13 +528,13 @@ def bundle_history(
     as_json: AsJson = False,
 ) -> None:
     """List what was chosen, since when, by whom and why."""
-    from commands import bundle
+    from commands import bundle_choice
 
-    rows = bundle.history(_load().settings, limit)
+    rows = bundle_choice.history(_load().settings, limit)
     if as_json:
         print(json.dumps(rows))
     else:
-        bundle.print_history(rows, out)
+        bundle_choice.print_history(rows, out)
 
 
 @bundle_app.command("remove")

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from commands.plain_table import plain_table
 from commands.roles import opened
 from db import shadows
 from settings import Settings
@@ -57,7 +57,7 @@ def print_comparison(found: dict[str, Any], console: Console) -> None:
         )
     if found["differences"]:
         console.print("\nThe films that differ most:")
-        table = _table("study", "image", "active", "", "shadow", "")
+        table = plain_table("study", "image", "active", "", "shadow", "", right=("image", ""))
         for row in found["differences"]:
             table.add_row(
                 str(row["study_id"]),
@@ -81,7 +81,8 @@ def _print_pair(pair: dict[str, Any], console: Console) -> None:
     )
     if not pair["both"]:
         return
-    table = _table("", "shadow: opacity", "shadow: none")
+    counts = ("shadow: opacity", "shadow: none")
+    table = plain_table("", *counts, right=counts)
     table.add_row("active: opacity", str(pair["both_positive"]), str(pair["active_only"]))
     table.add_row("active: none", str(pair["shadow_only"]), str(pair["both_negative"]))
     console.print(table)
@@ -93,10 +94,3 @@ def _print_pair(pair: dict[str, Any], console: Console) -> None:
         f" {pair['largest_difference'] * 100:.1f}.\n",
         highlight=False,
     )
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number in (0, 2, 4) else "right")
-    return table

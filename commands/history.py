@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from sqlalchemy.orm import Session
 
+from commands.plain_table import plain_table
 from db import history
 from db.models import Instance, ShadowReading, Study, columns_of
 
@@ -53,9 +53,8 @@ def rows(session: Session, wanted: history.Filter, limit: int) -> list[dict[str,
 
 def print_table(found: list[dict[str, Any]], console: Console) -> None:
     """Print studies for people."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("id", "received", "patient", "accession", "from", "state", "finding", "", "sent"):
-        table.add_column(name, justify="right" if name in ("id", "") else "left")
+    columns = ("id", "received", "patient", "accession", "from", "state", "finding", "", "sent")
+    table = plain_table(*columns, right=("id", ""))
     for row in found:
         table.add_row(
             str(row["id"]),
@@ -142,9 +141,7 @@ def print_study(session: Session, study: Study, console: Console) -> None:
 
 def print_timeline(session: Session, study_id: int, console: Console) -> None:
     """Print every event of a study."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("when", "what", "state", "why"):
-        table.add_column(name)
+    table = plain_table("when", "what", "state", "why")
     for event in history.timeline(session, study_id):
         table.add_row(
             f"{event.at:%Y-%m-%d %H:%M:%S.%f}"[:-3],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from commands import bundle, compare
+from commands import bundle, bundle_choice, compare
 from commands.problem import ProblemError
 from db import bundles
 from db.models import StoredReading
@@ -38,7 +38,7 @@ def roles(settings: Settings) -> dict[str, str]:
 
 
 def chosen(settings: Settings) -> list[tuple[str, str, str | None]]:
-    found = bundle.history(settings, 10)
+    found = bundle_choice.history(settings, 10)
     return [(each["role"], each["bundle"], each["reason"]) for each in found]
 
 
@@ -56,9 +56,9 @@ def test_what_is_configured_reads_until_another_is_activated(
         update={"worker": settings.worker.model_copy(update={"bundle": mine.path})}
     )
     assert roles(configured) == {PACKAGED: "", "second/2": "", "mine/7": "active"}
-    bundle.activate(configured, "second", None)
+    bundle_choice.activate(configured, "second", None)
     assert roles(configured) == {PACKAGED: "", "second/2": "active", "mine/7": ""}
-    bundle.activate(configured, bundle.CONFIGURED, None)
+    bundle_choice.activate(configured, bundle_choice.CONFIGURED, None)
     assert roles(configured) == {PACKAGED: "", "second/2": "", "mine/7": "active"}
 
 
@@ -74,37 +74,37 @@ def test_a_configured_bundle_that_is_broken_is_listed_with_the_reason(
 
 
 def test_activated_rolled_back_and_in_the_history(settings: Settings) -> None:
-    assert bundle.activate(settings, "second", "validated").startswith("second/2 is active.")
-    assert bundle.activate(settings, "second/2", None) == "second/2 is active already."
+    assert bundle_choice.activate(settings, "second", "validated").startswith("second/2 is active.")
+    assert bundle_choice.activate(settings, "second/2", None) == "second/2 is active already."
     assert roles(settings) == {PACKAGED: "", "second/2": "active"}
-    text = bundle.roll_back(settings, "too many findings")
+    text = bundle_choice.roll_back(settings, "too many findings")
     assert text.startswith("The configured bundle is active again.")
     with pytest.raises(ProblemError, match="nothing to return to"):
-        bundle.roll_back(settings, None)
+        bundle_choice.roll_back(settings, None)
     assert chosen(settings) == [
         ("active", "configured", "too many findings"),
         ("active", "second/2", "validated"),
     ]
-    assert all("@" in each["by"] for each in bundle.history(settings, 10))
+    assert all("@" in each["by"] for each in bundle_choice.history(settings, 10))
     console, output = printed()
-    bundle.print_history(bundle.history(settings, 10), console)
+    bundle_choice.print_history(bundle_choice.history(settings, 10), console)
     assert "too many findings" in output.getvalue()
 
 
 def test_the_way_back_to_a_bundle_that_is_gone_is_refused_and_nothing_changes(
     settings: Settings,
 ) -> None:
-    bundle.activate(settings, "second", None)
-    bundle.activate(settings, PACKAGED, None)
+    bundle_choice.activate(settings, "second", None)
+    bundle_choice.activate(settings, PACKAGED, None)
     bundle.remove(settings, "second")
     before = chosen(settings)
     with pytest.raises(BundleError, match="no bundle 'second/2' is registered"):
-        bundle.roll_back(settings, None)
+        bundle_choice.roll_back(settings, None)
     assert chosen(settings) == before
 
 
 def test_a_chosen_bundle_that_is_gone_is_listed_as_such(settings: Settings, tmp_path: Path) -> None:
-    bundle.activate(settings, "second", None)
+    bundle_choice.activate(settings, "second", None)
     (tmp_path / "data/bundles/second/2").rename(tmp_path / "away")
     gone = bundle.rows(settings)[-1]
     assert (gone.name, gone.role) == ("second/2", "active")
@@ -116,8 +116,8 @@ def test_what_cannot_run_is_neither_activated_nor_put_in_shadow(
 ) -> None:
     bundle.register(settings, small_bundle(tmp_path / "broken", id="broken").path)
     for command in (
-        lambda: bundle.activate(settings, "broken", None),
-        lambda: bundle.shadow(settings, "broken", None),
+        lambda: bundle_choice.activate(settings, "broken", None),
+        lambda: bundle_choice.shadow(settings, "broken", None),
         lambda: bundle.verify(settings, "broken"),
     ):
         with pytest.raises(BundleError, match="cannot load this network"):
@@ -132,46 +132,46 @@ def test_what_cannot_be_set_to_the_sites_prevalence_is_not_activated(
     bundle.register(settings, silent.path)
     worker = settings.worker.model_copy(update={"prevalence": 0.02})
     with pytest.raises(BundleError, match="does not say at which prevalence"):
-        bundle.activate(settings.model_copy(update={"worker": worker}), "silent", None)
+        bundle_choice.activate(settings.model_copy(update={"worker": worker}), "silent", None)
     assert chosen(settings) == []
 
 
 def test_the_active_bundle_is_no_shadow_of_itself(settings: Settings) -> None:
     for name in (PACKAGED, "second"):
-        bundle.activate(settings, name, None)
+        bundle_choice.activate(settings, name, None)
         with pytest.raises(ProblemError, match="is the active bundle"):
-            bundle.shadow(settings, name, None)
-    bundle.shadow(settings, PACKAGED, None)
+            bundle_choice.shadow(settings, name, None)
+    bundle_choice.shadow(settings, PACKAGED, None)
     assert roles(settings) == {PACKAGED: "shadow", "second/2": "active"}
-    bundle.activate(settings, bundle.CONFIGURED, None)
+    bundle_choice.activate(settings, bundle_choice.CONFIGURED, None)
     assert roles(settings) == {PACKAGED: "active", "second/2": ""}
     assert chosen(settings)[0] == ("shadow", "off", "it is the active bundle now")
 
 
 def test_a_shadow_is_switched_on_once_and_off(settings: Settings) -> None:
-    assert bundle.shadow(settings, "off", None) == "Nothing reads in shadow."
-    assert "reads in shadow" in bundle.shadow(settings, "second", "trial")
-    assert bundle.shadow(settings, "second", None) == "second/2 does already."
-    assert "any more" in bundle.shadow(settings, "off", None)
+    assert bundle_choice.shadow(settings, "off", None) == "Nothing reads in shadow."
+    assert "reads in shadow" in bundle_choice.shadow(settings, "second", "trial")
+    assert bundle_choice.shadow(settings, "second", None) == "second/2 does already."
+    assert "any more" in bundle_choice.shadow(settings, "off", None)
     assert chosen(settings) == [("shadow", "off", None), ("shadow", "second/2", "trial")]
 
 
 def test_what_is_in_use_is_not_removed(settings: Settings) -> None:
-    bundle.shadow(settings, "second", None)
+    bundle_choice.shadow(settings, "second", None)
     with pytest.raises(ProblemError, match="is shadow and cannot be removed"):
         bundle.remove(settings, "second")
-    bundle.activate(settings, "second", None)
+    bundle_choice.activate(settings, "second", None)
     with pytest.raises(ProblemError, match="is active and cannot be removed"):
         bundle.remove(settings, "second")
     with pytest.raises(BundleError, match="always stays"):
         bundle.remove(settings, PACKAGED)
-    bundle.roll_back(settings, None)
+    bundle_choice.roll_back(settings, None)
     assert bundle.remove(settings, "second") == "second/2 is removed."
     assert roles(settings) == {PACKAGED: "active"}
 
 
 def test_a_workers_problem_is_listed_beside_its_bundle(settings: Settings) -> None:
-    bundle.activate(settings, "second", None)
+    bundle_choice.activate(settings, "second", None)
     with closing(Database(settings.database)) as database, database.write() as session:
         choice = bundles.current(session, BundleRole.ACTIVE)
         assert choice is not None
@@ -196,7 +196,7 @@ def test_a_bundle_is_shown_by_its_name_or_folder(settings: Settings) -> None:
 
 
 def test_a_comparison_is_printed_for_people(settings: Settings) -> None:
-    bundle.shadow(settings, "second", None)
+    bundle_choice.shadow(settings, "second", None)
     console, output = printed()
     compare.print_comparison(compare.compare(settings, None, None, 5), console)
     assert "Nothing was read in shadow" in output.getvalue()
