@@ -14,6 +14,12 @@ from tests import peers
 REAL_DATA_VARIABLE = "HILUM_REAL_DATA"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of slow tests, so that no worker has one left when the others end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def orthanc(tmp_path: Path) -> Iterator[peers.Orthanc]:
     """A fresh Orthanc with AE title ORTHANC."""
