@@ -8,9 +8,10 @@ from sqlalchemy import CursorResult, update
 from sqlalchemy.orm import Session
 
 from db import queue, shadows
+from db.images import quarantine_image
 from db.models import Study, Task
+from db.reports import fail_report
 from db.states import StudyState, TaskKind, TaskState
-from db.studies import fail_report, quarantine_image
 
 _LEASE_SECONDS = 30.0
 _REASON = "The worker was lost {attempts} times while it had this task; it was set aside."

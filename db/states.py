@@ -1,6 +1,6 @@
 """The states of everything that is kept, and the kinds of work, as enums.
 
-`db.studies` and `db.deliveries` hold the moves between them.
+`db.images`, `db.studies`, `db.reports` and `db.deliveries` hold the moves between them.
 """
 
 from __future__ import annotations

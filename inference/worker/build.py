@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from db.files import FileStore
-from db.studies import NewResult
+from db.reports import NewResult
 from inference.reading import Finding
 from inference.report.build import ResultObject, StudyJob, build_study
 

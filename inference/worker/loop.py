@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from db import queue, studies
+from db import queue, reports, studies
 from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import Instance
@@ -30,13 +30,13 @@ from inference.isolation import IsolatedPool
 from inference.outcome import outcome
 from inference.predict import Predictor, Raw
 from inference.prepare import Limits, Prepared, prepare
-from inference.reading import Device, Finding, Refusal
-from inference.report.build import StudyJob
+from inference.reading import Refusal
 from inference.urgency import is_urgent, unknown_point
 from inference.worker.build import Built, build
 from inference.worker.choice import BundleWatch, Model
-from inference.worker.outcomes import Outcomes, Record, outcome_of
-from inference.worker.rows import priority_of, read_by_others, recorded_at, study_job, to_row
+from inference.worker.outcomes import Outcomes, not_read, not_reported, outcome_of, refused
+from inference.worker.reporting import Reporting, finished
+from inference.worker.rows import read_by_others, study_job, to_row
 from settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,6 @@ _GATHER_SECONDS = 0.25
 _LOOK_SECONDS = 0.1
 """How long the queue is left alone after a look at it, while there is work under way."""
 _DATABASE_WAIT_SECONDS = 2.0
-_RETRY = queue.Backoff(first=1.0, longest=60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +56,6 @@ class _Prepared:
     lease: queue.Lease
     model: Model
     film: Prepared
-
-
-@dataclass(frozen=True, slots=True)
-class _Reporting:
-    """A report that is being made by the name of `device`, from what and under which lease.
-
-    `stopped` tells what is left out of it, and why.
-    """
-
-    lease: queue.Lease
-    source: studies.Material
-    device: Device
-    job: StudyJob
-    stopped: tuple[str, ...] = ()
-
-    def without_overlays(self, reason: str) -> _Reporting:
-        """Return the same report without the pictures that bring the process down."""
-        stopped = (f"the overlays are not sent: {reason.rstrip('.')}",)
-        return replace(self, job=replace(self.job, overlays=()), stopped=stopped)
 
 
 class Worker:
@@ -109,7 +89,7 @@ class Worker:
         self._owner = owner
         self._limits = Limits(settings.worker.max_pixels, settings.eligibility)
         self._reading: dict[Future[Prepared | Refusal], tuple[queue.Lease, Model]] = {}
-        self._reporting: dict[Future[Built], _Reporting] = {}
+        self._reporting: dict[Future[Built], Reporting] = {}
         self._ready: list[_Prepared] = []
         self._predicting: dict[Future[list[Raw]], list[_Prepared]] = {}
         self._outcomes = Outcomes()
@@ -225,21 +205,21 @@ class Worker:
         with self._database.write() as session:
             now = self._database.now(session)
             leases = self._lease(session, TaskKind.REPORT, room, lane, now)
-            sources = studies.material(session, [lease.subject_id for lease in leases])
+            sources = reports.material(session, [lease.subject_id for lease in leases])
             device = self._model.device
             stale = {lease: read_by_others(sources[lease.subject_id], device) for lease in leases}
-            for lease, images in stale.items():
-                if images:
+            for lease, again in stale.items():
+                if again:
                     reason = "another model is in use now"
-                    studies.read_again(session, lease, images, reason=reason, now=now)
+                    reports.read_again(session, lease, again, reason=reason, now=now)
         fresh = [lease for lease in leases if not stale[lease]]
         self._keeper.hold(fresh)
         for lease in fresh:
             source = sources[lease.subject_id]
             job = study_job(source, self._store, device, self._settings)
-            self._build(pool, _Reporting(lease, source, device, job))
+            self._build(pool, Reporting(lease, source, device, job))
 
-    def _build(self, pool: IsolatedPool, task: _Reporting) -> None:
+    def _build(self, pool: IsolatedPool, task: Reporting) -> None:
         """Have a report built, by the child that decoded its film, which may remember it."""
         key = str(task.job.images[0].path)
         self._reporting[pool.submit(build, task.job, self._store.root, key=key)] = task
@@ -293,18 +273,19 @@ class Worker:
             if isinstance(made, Prepared):
                 self._ready.append(_Prepared(lease, model, made))
             elif isinstance(made, Refusal):
-                outcomes.others.append((lease, _refused(lease, made)))
+                outcomes.others.append((lease, refused(lease, made)))
             else:
-                outcomes.others.append((lease, self._image_failed(lease, made)))
+                outcomes.others.append((lease, not_read(lease, made, last=self._is_last(lease))))
         for report in [each for each in self._reporting if each in done]:
             task = self._reporting.pop(report)
             built = outcome_of(report)
             if isinstance(built, Built):
-                outcomes.reports.append(self._reported(task, built))
+                outcomes.reports.append(finished(task, built, self._settings))
             elif self._is_last(task.lease) and task.job.overlays:
                 self._build(pool, task.without_overlays(built))
             else:
-                outcomes.others.append((task.lease, self._report_failed(task.lease, built)))
+                failed = not_reported(task.lease, built, last=self._is_last(task.lease))
+                outcomes.others.append((task.lease, failed))
         for prediction in [each for each in self._predicting if each in done]:
             batch = self._predicting.pop(prediction)
             for each, raw in zip(batch, prediction.result(), strict=True):
@@ -314,7 +295,7 @@ class Worker:
         """Keep what the network's look at a film amounts to: a reading or a refusal."""
         said = outcome(raw, film.film, film.model.predictor.bundle)
         if isinstance(said, Refusal):
-            self._outcomes.others.append((film.lease, _refused(film.lease, said)))
+            self._outcomes.others.append((film.lease, refused(film.lease, said)))
         else:
             urgent = is_urgent(said, film.model.predictor.bundle, self._settings.priority)
             row = to_row(said, film.lease.subject_id, film.model.device, urgent=urgent)
@@ -355,61 +336,11 @@ class Worker:
             if len(held) < len(leases):
                 _log.warning("A result was dropped: another worker had taken its task over.")
                 outcomes = outcomes.only(held)
-            if outcomes.readings:
-                studies.record_readings(session, outcomes.readings, now=now)
-            if outcomes.reports:
-                studies.record_reports(session, outcomes.reports, now=now)
-            for _, record in outcomes.others:
-                record(session, now)
-            session.flush()
+            outcomes.record(session, now)
             studies.close_quiet(session, quiet_seconds=self._settings.study_quiet_seconds, now=now)
 
     def _is_last(self, lease: queue.Lease) -> bool:
         return lease.attempts >= self._settings.worker.max_attempts
-
-    def _image_failed(self, lease: queue.Lease, reason: str) -> Record:
-        def record(session: Session, now: datetime) -> None:
-            if self._is_last(lease):
-                studies.quarantine_image(session, lease, reason=reason, now=now)
-            else:
-                at = now + _RETRY.delay(lease.attempts)
-                queue.retry_later(session, lease, at=at, error=reason)
-
-        return record
-
-    def _report_failed(self, lease: queue.Lease, reason: str) -> Record:
-        _log.error("A report could not be made: %s", reason)
-
-        def record(session: Session, now: datetime) -> None:
-            if self._is_last(lease):
-                studies.fail_report(session, lease, reason=reason, now=now)
-            else:
-                at = now + _RETRY.delay(lease.attempts)
-                queue.retry_later(session, lease, at=at, error=reason)
-
-        return record
-
-    def _reported(self, task: _Reporting, built: Built) -> studies.FinishedReport:
-        source, device = task.source, task.device
-        report = studies.NewReport(
-            bundle=f"{device.name} {device.version}",
-            device_uid=device.uid,
-            finding=built.finding.value,
-            probability=built.probability,
-            sentence=built.sentence,
-            recorded_at=recorded_at(source),
-            results=built.results,
-            priority=priority_of(source),
-            stopped=(*task.stopped, *built.stopped),
-        )
-        for reason in report.stopped:
-            _log.error("A result was stopped: %s.", reason)
-        sender = (source.source_ae, source.source_address)
-        if not self._settings.recipients(*sender):
-            _log.warning("A report goes nowhere: no destination is configured for its sender.")
-        positive = built.finding is Finding.OPACITY
-        profiles = self._settings.profiles(*sender, positive=positive, told=source.told)
-        return studies.FinishedReport(task.lease, source, report, profiles)
 
     def _give_back(self) -> None:
         try:
@@ -419,9 +350,3 @@ class Worker:
                     queue.give_back(session, lease, now=now)
         except SQLAlchemyError:
             _log.warning("Tasks could not be given back; they return when their leases end.")
-
-
-def _refused(lease: queue.Lease, refusal: Refusal) -> Record:
-    return lambda session, now: studies.record_refusal(
-        session, lease, code=refusal.code.value, reason=refusal.reason, now=now
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -10,13 +11,20 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from db import queue, studies
+from db import images, queue
 from db.models import StoredReading
+from db.reports import FinishedReport, fail_report, record_reports
 from inference.isolation import ChildFailedError
+from inference.reading import Refusal
 from inference.report.build import ReportError
 
+_log = logging.getLogger(__name__)
+
 Record = Callable[[Session, datetime], None]
+"""What is to be recorded, at which time."""
 T = TypeVar("T")
+
+_RETRY = queue.Backoff(first=1.0, longest=60.0)
 
 
 @dataclass(slots=True)
@@ -24,7 +32,7 @@ class Outcomes:
     """What a turn made, to be recorded in one transaction: the frequent outcomes by kind."""
 
     readings: list[tuple[queue.Lease, StoredReading]] = field(default_factory=list)
-    reports: list[studies.FinishedReport] = field(default_factory=list)
+    reports: list[FinishedReport] = field(default_factory=list)
     others: list[tuple[queue.Lease, Record]] = field(default_factory=list)
 
     def leases(self) -> list[queue.Lease]:
@@ -42,6 +50,56 @@ class Outcomes:
             [each for each in self.reports if each.lease.task_id in task_ids],
             [each for each in self.others if each[0].task_id in task_ids],
         )
+
+    def record(self, session: Session, now: datetime) -> None:
+        """Record everything.
+
+        Raises:
+            queue.LeaseLostError: a task was taken over; roll back.
+        """
+        if self.readings:
+            images.record_readings(session, self.readings, now=now)
+        if self.reports:
+            record_reports(session, self.reports, now=now)
+        for _, record in self.others:
+            record(session, now)
+        session.flush()
+
+
+def refused(lease: queue.Lease, refusal: Refusal) -> Record:
+    """Have it recorded that an image may not or cannot be read."""
+    return lambda session, now: images.record_refusal(
+        session, lease, code=refusal.code.value, reason=refusal.reason, now=now
+    )
+
+
+def not_read(lease: queue.Lease, reason: str, *, last: bool) -> Record:
+    """Have an image that could not be read tried again later; after the last time, set aside."""
+
+    def record(session: Session, now: datetime) -> None:
+        if last:
+            images.quarantine_image(session, lease, reason=reason, now=now)
+        else:
+            _try_again(session, lease, reason, now)
+
+    return record
+
+
+def not_reported(lease: queue.Lease, reason: str, *, last: bool) -> Record:
+    """Have a report that could not be made tried again later; after the last time, fail it."""
+    _log.error("A report could not be made: %s", reason)
+
+    def record(session: Session, now: datetime) -> None:
+        if last:
+            fail_report(session, lease, reason=reason, now=now)
+        else:
+            _try_again(session, lease, reason, now)
+
+    return record
+
+
+def _try_again(session: Session, lease: queue.Lease, reason: str, now: datetime) -> None:
+    queue.retry_later(session, lease, at=now + _RETRY.delay(lease.attempts), error=reason)
 
 
 def outcome_of(future: Future[T]) -> T | str:

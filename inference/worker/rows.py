@@ -8,8 +8,8 @@ from datetime import datetime
 
 from db.files import FileStore
 from db.models import Instance, StoredReading
+from db.reports import Material
 from db.states import Priority
-from db.studies import Material
 from inference.reading import (
     Box,
     Device,

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
-from db import deliveries, queue, shadows, studies
+from db import deliveries, images, queue, reports, shadows, studies
 from db.bundles import BundleKey
 from db.intake import Film, Outcome, record_films
 from db.models import Event, Instance, ShadowReading, StoredReading, Study
@@ -147,7 +147,7 @@ def read(database: Database, lease: queue.Lease, **values: Any) -> None:
     with database.write() as session:
         now = database.now(session)
         row = stored_reading(lease.subject_id, now, **values)
-        studies.record_readings(session, [(lease, row)], now=now)
+        images.record_readings(session, [(lease, row)], now=now)
 
 
 def read_all(database: Database) -> int:
@@ -192,7 +192,7 @@ def close_quiet(database: Database, quiet_seconds: float = 3) -> int:
         return studies.close_quiet(session, quiet_seconds=quiet_seconds, now=database.now(session))
 
 
-def new_result(kind: str = "sr", **values: Any) -> studies.NewResult:
+def new_result(kind: str = "sr", **values: Any) -> reports.NewResult:
     """Make a result that lies on disk."""
     number = next(_numbers)
     made: dict[str, Any] = {
@@ -208,10 +208,10 @@ def new_result(kind: str = "sr", **values: Any) -> studies.NewResult:
         "size": 10,
         "file_sha256": hashlib.sha256(str(number).encode()).hexdigest(),
     }
-    return studies.NewResult(**{**made, **values})
+    return reports.NewResult(**{**made, **values})
 
 
-def new_report(*results: studies.NewResult, **values: Any) -> studies.NewReport:
+def new_report(*results: reports.NewResult, **values: Any) -> reports.NewReport:
     """Make a report of these results, or of one SR and one SC."""
     made: dict[str, Any] = {
         "bundle": "test 1",
@@ -222,31 +222,31 @@ def new_report(*results: studies.NewResult, **values: Any) -> studies.NewReport:
         "recorded_at": NOON,
         "results": results or (new_result("sr"), new_result("sc")),
     }
-    return studies.NewReport(**{**made, **values})
+    return reports.NewReport(**{**made, **values})
 
 
-def material(database: Database, study_id: int) -> studies.Material:
+def material(database: Database, study_id: int) -> reports.Material:
     """Gather what a study's next report is made from."""
     with database.read() as session:
-        return studies.material(session, [study_id])[study_id]
+        return reports.material(session, [study_id])[study_id]
 
 
 def report(
     database: Database,
     profiles: Mapping[str, Sequence[str]] | None = None,
-    made: studies.NewReport | None = None,
+    made: reports.NewReport | None = None,
 ) -> int:
     """Report the one study that has a report task, and return its id."""
     lease = claim_one(database, TaskKind.REPORT)
     source = material(database, lease.subject_id)
     with database.write() as session:
-        finished = studies.FinishedReport(
+        finished = reports.FinishedReport(
             lease,
             source,
             made or new_report(),
             {"pacs": ("sr", "sc")} if profiles is None else profiles,
         )
-        studies.record_reports(session, [finished], now=database.now(session))
+        reports.record_reports(session, [finished], now=database.now(session))
     return lease.subject_id
 
 
@@ -255,7 +255,7 @@ def reported_study(
     clock: Clock,
     *films: Film,
     profiles: Mapping[str, Sequence[str]] | None = None,
-    made: studies.NewReport | None = None,
+    made: reports.NewReport | None = None,
 ) -> int:
     """Take one study the whole way to its report and return its id."""
     receive(database, *(films or (film(),)))

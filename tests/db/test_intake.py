@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from db.images import quarantine_image, record_refusal
 from db.intake import Film, Outcome
 from db.models import Event, Instance, Study, Task
 from db.session import Database
 from db.states import InstanceState, StudyState, TaskKind
-from db.studies import quarantine_image, record_refusal
 from tests.db.makers import (
     NOON,
     Clock,

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from db import queue, recovery
+from db.images import quarantine_image
 from db.recovery import return_expired
 from db.session import Database
 from db.states import InstanceState, StudyState, TaskKind
-from db.studies import quarantine_image
 from tests.db.makers import (
     LEASE_SECONDS,
     Clock,

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from db import bundles, deliveries, retention, studies
+from db import bundles, deliveries, images, reports, retention
 from db.intake import Outcome
 from db.models import Base, Event, Instance, Result
 from db.session import Database
@@ -106,7 +106,7 @@ def test_a_study_without_its_report_never_expires(
         close_quiet(database)
         lease = claim_one(database, TaskKind.REPORT)
         with database.write() as session:
-            studies.fail_report(session, lease, reason="r", now=clock.now)
+            reports.fail_report(session, lease, reason="r", now=clock.now)
     with database.read() as session:
         assert study_of(session, first).state is state
     clock.move(days=1000)
@@ -169,7 +169,7 @@ def test_all_rows_of_a_study_go_and_one_event_stays(database: Database, clock: C
     read(database, claim_one(database, TaskKind.READ, limit=1))
     lease = claim_one(database, TaskKind.READ)
     with database.write() as session:
-        studies.quarantine_image(session, lease, reason="poison", now=clock.now)
+        images.quarantine_image(session, lease, reason="poison", now=clock.now)
     clock.move(seconds=10)
     close_quiet(database)
     study_id = report(database)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from db import bundles, queue, recovery, shadows, studies
+from db import bundles, images, queue, recovery, shadows
 from db.models import Instance, ShadowReading, StoredReading, Study, Task
 from db.session import Database
 from db.states import TaskKind
@@ -51,7 +51,7 @@ def read_as(database: Database, *active: float, **values: object) -> None:
             (lease, stored_reading(lease.subject_id, now, **said(probability), **values))
             for lease, probability in zip(leases, active, strict=True)
         ]
-        studies.record_readings(session, made, now=now)
+        images.record_readings(session, made, now=now)
 
 
 def shadow_as(database: Database, *second: float | None, **values: object) -> None:
@@ -81,18 +81,18 @@ def refuse(database: Database) -> None:
     receive(database, film())
     lease = claim_one(database, TaskKind.READ)
     with database.write() as session:
-        studies.record_refusal(session, lease, code="view", reason="r", now=database.now(session))
+        images.record_refusal(session, lease, code="view", reason="r", now=database.now(session))
 
 
 def test_every_film_that_is_read_or_refused_is_read_in_shadow_too(database: Database) -> None:
     read_as(database, 0.9, 0.1)
     refuse(database)
     assert read_in_shadow(database) == 3
-    images, readings = rows(database, Instance), rows(database, StoredReading)
+    kept, readings = rows(database, Instance), rows(database, StoredReading)
     assert [(each.instance_id, each.reading_id) for each in rows(database, ShadowReading)] == [
-        (images[0].id, readings[0].id),
-        (images[1].id, readings[1].id),
-        (images[2].id, None),
+        (kept[0].id, readings[0].id),
+        (kept[1].id, readings[1].id),
+        (kept[2].id, None),
     ]
 
 
@@ -109,7 +109,7 @@ def test_a_film_that_could_not_be_read_in_all_attempts_is_not_tried_in_shadow(
     receive(database, film())
     lease = claim_one(database, TaskKind.READ)
     with database.write() as session:
-        studies.quarantine_image(session, lease, reason="r", now=database.now(session))
+        images.quarantine_image(session, lease, reason="r", now=database.now(session))
     assert claim(database, TaskKind.SHADOW) == []
 
 

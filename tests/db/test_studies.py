@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import history, queue, studies
+from db import history, images, queue, reports, studies
 from db.models import (
     Delivery,
     Event,
@@ -56,7 +56,7 @@ def act(database: Database, move: Callable[[Session], None]) -> None:
 def quarantine(database: Database, clock: Clock, lease: queue.Lease, reason: str) -> None:
     act(
         database,
-        lambda session: studies.quarantine_image(session, lease, reason=reason, now=clock.now),
+        lambda session: images.quarantine_image(session, lease, reason=reason, now=clock.now),
     )
 
 
@@ -65,7 +65,7 @@ def fail(database: Database, clock: Clock, reason: str = "the tree is too deep")
     lease = claim_one(database, TaskKind.REPORT)
     act(
         database,
-        lambda session: studies.fail_report(session, lease, reason=reason, now=clock.now),
+        lambda session: reports.fail_report(session, lease, reason=reason, now=clock.now),
     )
     return lease
 
@@ -89,7 +89,7 @@ def test_a_refusal_settles_the_image_with_its_reason(database: Database, clock: 
     lease = claim_one(database, TaskKind.READ)
     act(
         database,
-        lambda session: studies.record_refusal(
+        lambda session: images.record_refusal(
             session, lease, code="lateral", reason="A lateral view.", now=clock.now
         ),
     )
@@ -123,7 +123,7 @@ MOVES: dict[str, tuple[TaskKind, Callable[[Clock], Move]]] = {
     "read": (
         TaskKind.READ,
         lambda clock: (
-            lambda session, lease: studies.record_readings(
+            lambda session, lease: images.record_readings(
                 session, [(lease, stored_reading(lease.subject_id, clock.now))], now=clock.now
             )
         ),
@@ -131,7 +131,7 @@ MOVES: dict[str, tuple[TaskKind, Callable[[Clock], Move]]] = {
     "refuse": (
         TaskKind.READ,
         lambda clock: (
-            lambda session, lease: studies.record_refusal(
+            lambda session, lease: images.record_refusal(
                 session, lease, code="lateral", reason="r", now=clock.now
             )
         ),
@@ -139,7 +139,7 @@ MOVES: dict[str, tuple[TaskKind, Callable[[Clock], Move]]] = {
     "quarantine": (
         TaskKind.READ,
         lambda clock: (
-            lambda session, lease: studies.quarantine_image(
+            lambda session, lease: images.quarantine_image(
                 session, lease, reason="r", now=clock.now
             )
         ),
@@ -147,12 +147,12 @@ MOVES: dict[str, tuple[TaskKind, Callable[[Clock], Move]]] = {
     "report": (
         TaskKind.REPORT,
         lambda clock: (
-            lambda session, lease: studies.record_reports(
+            lambda session, lease: reports.record_reports(
                 session,
                 [
-                    studies.FinishedReport(
+                    reports.FinishedReport(
                         lease,
-                        studies.material(session, [lease.subject_id])[lease.subject_id],
+                        reports.material(session, [lease.subject_id])[lease.subject_id],
                         new_report(),
                         {"pacs": ("sr",)},
                     )
@@ -164,13 +164,13 @@ MOVES: dict[str, tuple[TaskKind, Callable[[Clock], Move]]] = {
     "fail": (
         TaskKind.REPORT,
         lambda clock: (
-            lambda session, lease: studies.fail_report(session, lease, reason="r", now=clock.now)
+            lambda session, lease: reports.fail_report(session, lease, reason="r", now=clock.now)
         ),
     ),
     "read again": (
         TaskKind.REPORT,
         lambda clock: (
-            lambda session, lease: studies.read_again(
+            lambda session, lease: reports.read_again(
                 session, lease, [1], reason="r", now=clock.now
             )
         ),
@@ -317,7 +317,7 @@ def test_a_report_names_the_one_that_it_succeeds(database: Database, clock: Cloc
     source = material(database, study_id)
     sr = made.results[0]
     assert source.revision == 2
-    assert source.prior == studies.PriorReport(
+    assert source.prior == reports.PriorReport(
         sr.sop_class_uid, sr.sop_instance_uid, sr.series_instance_uid
     )
     assert len(source.images) == 2
@@ -345,17 +345,17 @@ def test_material_holds_the_latest_reading_or_the_refusal_of_each_image(
     read(database, first)
     act(
         database,
-        lambda session: studies.record_refusal(
+        lambda session: images.record_refusal(
             session, second, code="lateral", reason="r", now=clock.now
         ),
     )
     quarantine(database, clock, third, "poison")
     with database.write() as session:
         session.add(stored_reading(first.subject_id, clock.now, bundle="test 2"))
-    images = material(database, 1).images
-    assert [image.id for image, _ in images] == [each.subject_id for each in (first, second, third)]
-    assert [said and said.bundle for _, said in images] == ["test 2", None, None]
-    assert [image.refusal_code for image, _ in images] == [None, "lateral", "undecodable"]
+    found = material(database, 1).images
+    assert [image.id for image, _ in found] == [each.subject_id for each in (first, second, third)]
+    assert [said and said.bundle for _, said in found] == ["test 2", None, None]
+    assert [image.refusal_code for image, _ in found] == [None, "lateral", "undecodable"]
 
 
 def test_an_image_that_came_during_the_report_keeps_the_study_open(
@@ -372,8 +372,8 @@ def test_an_image_that_came_during_the_report_keeps_the_study_open(
     receive(database, late)
     act(
         database,
-        lambda session: studies.record_reports(
-            session, [studies.FinishedReport(lease, source, new_report(), {})], now=clock.now
+        lambda session: reports.record_reports(
+            session, [reports.FinishedReport(lease, source, new_report(), {})], now=clock.now
         ),
     )
     with database.read() as session:
@@ -416,7 +416,7 @@ def test_an_image_that_came_during_a_failing_report_is_reported_all_the_same(
     receive(database, film(study_instance_uid=first.study_instance_uid))
     act(
         database,
-        lambda session: studies.fail_report(session, lease, reason="r", now=clock.now),
+        lambda session: reports.fail_report(session, lease, reason="r", now=clock.now),
     )
     read_all(database)
     clock.move(seconds=10)
@@ -450,7 +450,7 @@ def test_reading_again_puts_the_report_off(database: Database, clock: Clock) -> 
     stale = rows(database, Instance)[0].id
     act(
         database,
-        lambda session: studies.read_again(
+        lambda session: reports.read_again(
             session, lease, [stale], reason="another model is in use now", now=clock.now
         ),
     )
@@ -478,7 +478,7 @@ def test_retry_reads_quarantined_and_refused_images_anew(database: Database, clo
     read(database, one)
     act(
         database,
-        lambda session: studies.record_refusal(
+        lambda session: images.record_refusal(
             session, two, code="undecodable", reason="r", now=clock.now
         ),
     )

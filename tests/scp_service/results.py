@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from db.files import FileStore
-from db.studies import NewResult
+from db.reports import NewResult
 from tests.db.makers import NOON
 from tests.scp_service.films import uid
 

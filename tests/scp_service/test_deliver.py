@@ -20,9 +20,9 @@ from sqlalchemy.exc import OperationalError
 from db import deliveries, history, queue
 from db.files import FileStore
 from db.models import Delivery, Result, Task
+from db.reports import NewResult
 from db.session import Database
 from db.states import DeliveryState, TaskState
-from db.studies import NewResult
 from scp_service import deliver
 from scp_service.destinations import CONNECTORS, Answer, Outcome, PeerError
 from scp_service.destinations.adapt import twin_uid

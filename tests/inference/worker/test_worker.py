@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from sqlalchemy.exc import OperationalError
 
-from db import queue, studies
+from db import images, queue
 from db.files import FileStore
 from db.models import (
     Delivery,
@@ -131,14 +131,14 @@ def test_a_database_that_fails_for_a_while_costs_no_reading(
 ) -> None:
     """What was read is recorded when the database is back, on the first attempt."""
     receive(database, store, tmp_path, "normal")
-    record_readings, failures = studies.record_readings, iter([True, True])
+    record_readings, failures = images.record_readings, iter([True, True])
 
     def fail_twice(*arguments: Any, **keywords: Any) -> None:
         if next(failures, False):
             raise OperationalError("INSERT", {}, Exception("the disk is away"))
         record_readings(*arguments, **keywords)
 
-    monkeypatch.setattr(studies, "record_readings", fail_twice)
+    monkeypatch.setattr(images, "record_readings", fail_twice)
     monkeypatch.setattr("inference.worker.loop._DATABASE_WAIT_SECONDS", 0.05)
     with working(database, store, predictor):
         wait_until(lambda: reported(database, 1), "a report", seconds=200)
