@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from commands.problem import ProblemError
+from commands.progress import progress
 from training.kaggle import check
 from training.kaggle.csvs import FolderError
 from training.kaggle.folder import KaggleFolder, open_folder
 from training.kaggle.problem import Problem, Severity
-from training.kaggle.unpack import Progress as Tell
 
 
 def check_data(folder: Path, console: Console) -> bool:
@@ -63,21 +54,6 @@ def open_with_progress(folder: Path, console: Console) -> KaggleFolder:
             return open_folder(folder, progress=tell)
     except FolderError as error:
         raise ProblemError(str(error)) from None
-
-
-@contextmanager
-def progress(console: Console, what: str) -> Iterator[Tell]:
-    """Give a function to be told `done, total`; a bar shows once there is something to tell."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 def _print_counts(counts: check.Counts, console: Console) -> None:

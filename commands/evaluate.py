@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from commands.data import progress
 from commands.problem import ProblemError
+from commands.progress import progress
 from inference.bundle import Bundle, load_bundle
 from inference.prepare import Limits
 from settings import Settings

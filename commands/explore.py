@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from commands.data import open_with_progress, progress
+from commands.data import open_with_progress
 from commands.problem import ProblemError
+from commands.progress import progress
 from training.kaggle.csvs import FolderError
 from training.kaggle.exploration import make_page, write_page
 from training.kaggle.findings import Verdict

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from commands.data import open_with_progress, progress
+from commands.data import open_with_progress
 from commands.problem import ProblemError
+from commands.progress import progress
 from inference.bundle import load_bundle
 from training.experiments.spec import SpecError
 from training.kaggle.csvs import FolderError

@@ -11,19 +11,12 @@ from typing import Literal
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from commands.data import open_with_progress
 from commands.problem import ProblemError
+from commands.progress import bars
 from training.experiments import record
 from training.experiments.apart import Watch, run_apart
 from training.experiments.overrides import Overrides
@@ -88,18 +81,18 @@ def train(
     # A folder that cannot be used is told once, not by every experiment.
     open_with_progress(folder, console)
     outcomes: list[Outcome] = []
-    with _bars(console) as bars:
-        whole = bars.add_task("experiments", total=len(specs), visible=len(specs) > 1)
-        task = bars.add_task("starting", total=None)
+    with bars(console) as shown:
+        whole = shown.add_task("experiments", total=len(specs), visible=len(specs) > 1)
+        task = shown.add_task("starting", total=None)
 
         def watch(spec: Spec, step: Step) -> None:
-            _show(bars, task, spec.id, step)
+            _show(shown, task, spec.id, step)
 
         start = run_apart if apart else _run_here
         ended = start(specs, folder, runs, overrides, watch=watch, mlflow=mlflow)
         for spec, outcome in zip(specs, ended, strict=True):
-            bars.advance(whole)
-            bars.reset(task, description="starting", total=None)
+            shown.advance(whole)
+            shown.reset(task, description="starting", total=None)
             outcomes.append(outcome)
             _print_outcome(outcome, spec, folder, overrides, console)
     failed = [each for each in outcomes if each.status != "done"]
@@ -157,17 +150,6 @@ def _run_here(
 
     for spec in specs:
         yield run(spec, folder, runs, overrides, watch=partial(watch, spec), mlflow=mlflow)
-
-
-def _bars(console: Console) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True)
 
 
 def _show(bars: Progress, task: TaskID, name: str, step: Step) -> None:

@@ -115,18 +115,7 @@ def enqueue(
 
 def any_ready(session: Session, kind: TaskKind, *, now: datetime, lane: str = "") -> bool:
     """Tell whether there is anything to claim, without taking a write lock."""
-    return bool(
-        session.scalar(
-            select(
-                exists().where(
-                    Task.kind == kind,
-                    Task.lane == lane,
-                    Task.state == TaskState.READY,
-                    Task.not_before <= now,
-                )
-            )
-        )
-    )
+    return bool(session.scalar(select(exists().where(*_ready(kind, lane, now)))))
 
 
 def claim(
@@ -147,12 +136,7 @@ def claim(
     """
     ready = (
         select(Task.id, Task.priority)
-        .where(
-            Task.kind == kind,
-            Task.lane == lane,
-            Task.state == TaskState.READY,
-            Task.not_before <= now,
-        )
+        .where(*_ready(kind, lane, now))
         .with_for_update(skip_locked=True)
     )
     first = ready.order_by(Task.priority.desc(), Task.not_before, Task.id).limit(limit)
@@ -363,6 +347,15 @@ def expedite(session: Session, kind: TaskKind, subject_ids: Sequence[int]) -> No
             .values(priority=Rank.URGENT)
             .execution_options(synchronize_session=False)
         )
+
+
+def _ready(kind: TaskKind, lane: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Task.kind == kind,
+        Task.lane == lane,
+        Task.state == TaskState.READY,
+        Task.not_before <= now,
+    )
 
 
 def _ours(lease: Lease) -> tuple[ColumnElement[bool], ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from training.evaluation.style import HEAD
+
 STYLE = """
 :root {
   --ink: #22303c; --muted: #6b7985; --line: #e3e8ec;
@@ -62,17 +64,9 @@ code {
 @media print { nav { display: none; } }
 """
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>{{ style | safe }}</style>
-</head>
-<body>
-<main>
-<h1>{{ title }}</h1>
+PAGE = (
+    HEAD
+    + """<h1>{{ title }}</h1>
 {% for note in notes %}<p{% if not loop.first %} class="muted"{% endif %}>{{ note | code }}</p>
 {% endfor -%}
 <nav>
@@ -155,3 +149,4 @@ from the printed figures.</p>
 </body>
 </html>
 """
+)
