@@ -26,6 +26,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "commitment answers": statuses.commitment_answers,
     "query keys": network.query_keys,
     "retrieve statuses": statuses.retrieve,
+    "STOW-RS failure reasons": statuses.web_failure_reasons,
     "configuration": configuration.keys,
     "carried attributes": attributes.carried,
     "report attributes": attributes.report,

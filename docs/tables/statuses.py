@@ -11,6 +11,7 @@ from scp_service.answer import Outcome
 from scp_service.archives.statuses import TEXTS
 from scp_service.commitment.messages import REASONS, ActionStatus, EventStatus, FailureReason
 from scp_service.destinations.dicom import answer_to
+from scp_service.dicomweb.files import FailureReason as WebFailureReason
 from scp_service.listener import Rejection
 from scp_service.receive import Status
 from scp_service.status import Status as AnyStatus
@@ -80,6 +81,11 @@ def event() -> str:
 def failure_reasons() -> str:
     """Return why we do not commit ourselves to an instance."""
     return _answers(FailureReason, "Failure Reason")
+
+
+def web_failure_reasons() -> str:
+    """Return why an instance that came by HTTP is not stored."""
+    return _answers(WebFailureReason, "Failure Reason")
 
 
 def store_responses() -> str:
