@@ -128,7 +128,9 @@ def _check_declared(header: Dataset, max_pixels: int) -> _Declared:
     """Check what the header declares of its pixels (PS3.3 C.7.6.3) before they are read."""
     rows, columns = elements.integer(header, "Rows"), elements.integer(header, "Columns")
     if not rows or not columns:
-        raise RefusedError(RefusalCode.UNDECODABLE, "The header lacks Rows or Columns.")
+        raise RefusedError(
+            RefusalCode.UNDECODABLE, "The header's Rows or Columns are missing or zero."
+        )
     if not (1 <= rows <= _LONGEST_SIDE and 1 <= columns <= _LONGEST_SIDE):
         raise RefusedError(
             RefusalCode.UNDECODABLE, "The header's Rows or Columns cannot be those of an image."
@@ -150,24 +152,43 @@ def _check_declared(header: Dataset, max_pixels: int) -> _Declared:
         raise RefusedError(
             RefusalCode.UNSUPPORTED, f"Images with {samples} samples per pixel are not supported."
         )
-    interpretation = elements.text(header, "PhotometricInterpretation")
-    if interpretation not in _INTERPRETATIONS[samples]:
-        raise RefusedError(
-            RefusalCode.UNSUPPORTED,
-            f"The photometric interpretation of the {samples} sample(s) per pixel is not known.",
-        )
+    interpretation = _interpretation(header, samples)
     allocated = elements.integer(header, "BitsAllocated")
     stored = elements.integer(header, "BitsStored")
     if allocated is None or stored is None:
         raise RefusedError(
             RefusalCode.UNDECODABLE, "The header does not say how many bits a pixel has."
         )
-    if allocated not in (8, 16) or not 1 <= stored <= allocated:
+    if not 1 <= stored <= allocated:
+        raise RefusedError(
+            RefusalCode.UNDECODABLE,
+            f"The header contradicts itself: Bits Stored is {stored}, Bits Allocated {allocated}.",
+        )
+    if allocated not in (8, 16):
         raise RefusedError(
             RefusalCode.UNSUPPORTED,
-            f"Pixels of {stored} bits in cells of {allocated} bits are not supported.",
+            f"Bits Allocated is {allocated}, which is not supported; films have 8 or 16.",
         )
     return _Declared(rows, columns, samples, allocated, stored, interpretation)
+
+
+def _interpretation(header: Dataset, samples: int) -> str:
+    """Photometric Interpretation, which must be one of as many samples (PS3.3 C.7.6.3.1.2)."""
+    found = elements.text(header, "PhotometricInterpretation")
+    if not found:
+        raise RefusedError(
+            RefusalCode.UNSUPPORTED,
+            "The header has no Photometric Interpretation, so that nobody can tell bright from"
+            " dark.",
+        )
+    if found not in _INTERPRETATIONS[samples]:
+        known = ", ".join(sorted(_INTERPRETATIONS[samples]))
+        raise RefusedError(
+            RefusalCode.UNSUPPORTED,
+            "The Photometric Interpretation is none of those that go with Samples per Pixel"
+            f" {samples} ({known}).",
+        )
+    return found
 
 
 def _with_pixel_data(film: Film, declared: _Declared) -> Dataset:

@@ -312,3 +312,27 @@ def test_a_value_of_megabytes_is_not_converted(tmp_path: Path) -> None:
     _insert(path, (0x7FE0, 0x0010), element)
     _, shown = load_display(path, MAX_PIXELS)
     assert np.array_equal(shown, expected)
+
+
+@pytest.mark.parametrize(
+    ("elements", "code", "words"),
+    [
+        ({"Rows": 0}, RefusalCode.UNDECODABLE, "Rows or Columns are missing or zero"),
+        ({"BitsStored": 12}, RefusalCode.UNDECODABLE, "Bits Stored is 12, Bits Allocated 8"),
+        ({"BitsAllocated": 1, "BitsStored": 1}, RefusalCode.UNSUPPORTED, "Bits Allocated is 1,"),
+        (
+            {"PhotometricInterpretation": None},
+            RefusalCode.UNSUPPORTED,
+            "has no Photometric Interpretation, so that nobody can tell bright from dark",
+        ),
+        (
+            {"PhotometricInterpretation": "monochrome2"},
+            RefusalCode.UNSUPPORTED,
+            "Samples per Pixel 1 .MONOCHROME1, MONOCHROME2, PALETTE COLOR",
+        ),
+    ],
+)
+def test_a_header_that_cannot_be_true_is_told_what_is_wrong_with_it(
+    tmp_path: Path, elements: dict[str, Any], code: RefusalCode, words: str
+) -> None:
+    refused(make_film(tmp_path / "film.dcm", **elements), words, code=code)

@@ -253,7 +253,7 @@ def _with_float_pixels(dataset: Dataset) -> None:
         (_with_float_pixels, RefusalCode.UNSUPPORTED),
         (lambda d: delattr(d, "SOPClassUID"), RefusalCode.UNSUPPORTED),
         (lambda d: setattr(d, "BitsAllocated", 32), RefusalCode.UNSUPPORTED),
-        (lambda d: setattr(d, "BitsStored", 9), RefusalCode.UNSUPPORTED),
+        (lambda d: setattr(d, "BitsStored", 9), RefusalCode.UNDECODABLE),
         (lambda d: setattr(d, "SamplesPerPixel", 4), RefusalCode.UNSUPPORTED),
         (lambda d: setattr(d, "NumberOfFrames", 2), RefusalCode.FRAMES),
         (lambda d: setattr(d, "DirectoryRecordSequence", Sequence()), RefusalCode.UNSUPPORTED),
