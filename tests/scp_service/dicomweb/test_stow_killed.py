@@ -44,9 +44,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_once_and_no_file_is_withou
         """Send as a PACS does: whatever is not acknowledged is sent again."""
         for start in range(0, FILMS, 2):
             pair = films[start : start + 2]
-            peers.wait_until(
-                lambda pair=pair: _post(url, *map(file, pair)), "an answer", seconds=90
-            )
+            peers.wait_until(lambda pair=pair: _post(url, *pair), "an answer", seconds=90)
             acknowledged.extend(str(each.SOPInstanceUID) for each in pair)
 
     with (
@@ -59,7 +57,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_once_and_no_file_is_withou
         for number in range(1, KILLS + 1):
             with running() as process:
                 due = FILMS * number // (KILLS + 1)
-                peers.wait_until(lambda due=due: len(acknowledged) >= due, f"{due} films")
+                process.wait_for(lambda due=due: sent.done() or len(acknowledged) >= due)
                 process.kill()
                 known = set(acknowledged)
             assert known <= {each.sop_instance_uid for each in _held(database)}
