@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,9 +24,12 @@ from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.predict import Predictor
 from inference.urgency import unknown_point
 from inference.worker.registry import Registry
+from scp_service.archives.found import ArchiveError, RetrieveError, UnavailableError
+from scp_service.archives.kinds import archive_of
 from scp_service.destinations import PeerError, connector
+from scp_service.destinations.connector import PROBE_SECONDS
 from scp_service.store_scu import Peer
-from settings import Destination, Loaded, Settings, doubts, mask_url
+from settings import Archive, Destination, Loaded, Settings, doubts, mask_url
 
 _STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "bold red"}
 
@@ -40,6 +44,7 @@ def examine(loaded: Loaded) -> Iterator[Check]:
     yield from _listener(settings)
     yield from certificates(settings, datetime.now(UTC))
     yield from _destinations(settings)
+    yield from (_is_asked(archive, settings) for archive in settings.archives)
     yield _gpu()
     yield from _bundle(settings)
 
@@ -168,6 +173,17 @@ def _answers(destination: Destination, settings: Settings) -> Check:
     except PeerError as error:
         return Check(name, Verdict.BAD, f"{peer.where}: {error}")
     return Check(name, Verdict.GOOD, f"{peer.where} answers")
+
+
+def _is_asked(archive: Archive, settings: Settings) -> Check:
+    name = f"archive {archive.name}"
+    hurried = archive.model_copy(update={"timeout_seconds": PROBE_SECONDS})
+    with closing(archive_of(hurried, settings, None)) as asked:
+        try:
+            asked.probe()
+        except (ArchiveError, RetrieveError, UnavailableError) as error:
+            return Check(name, Verdict.BAD, f"{asked.where}: {error}")
+        return Check(name, Verdict.GOOD, f"{asked.where} answers")
 
 
 def _gpu() -> Check:

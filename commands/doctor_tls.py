@@ -23,6 +23,9 @@ def certificates(settings: Settings, now: datetime) -> Iterator[Check]:
     for destination in settings.destinations:
         if destination.trust is not None:
             yield from _checks(f"tls of destination {destination.name}", destination.trust, now)
+    for archive in settings.archives:
+        if archive.trust is not None:
+            yield from _checks(f"tls of archive {archive.name}", archive.trust, now)
     for peer in settings.peers:
         if peer.return_results and peer.tls.enabled:
             yield from _checks(f"tls of peer {peer.ae_title}", peer.tls, now)

@@ -18,14 +18,14 @@ from rich.text import Text
 from commands.problem import ProblemError
 from commands.roles import configure_logging, opened
 from commands.send import echo
-from scp_service.archives.dimse import DimseArchive
 from scp_service.archives.fetch import Fetch, Outcome, Plan, Result
 from scp_service.archives.found import ArchiveError, FoundStudy, RetrieveError, UnavailableError
+from scp_service.archives.kinds import archive_of
 from scp_service.archives.pace import Pace, window
 from scp_service.archives.query import Query, QueryError, study_dates
 from scp_service.receive import receiving
 from scp_service.store_scu import Peer
-from settings import DicomArchive, Settings
+from settings import Archive, DicomArchive, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,11 @@ def fetch(
     except QueryError as error:
         raise ProblemError(str(error)) from None
     except (ArchiveError, RetrieveError, UnavailableError) as error:
-        raise ProblemError(
-            f"{archive.name} ({archive.ae_title} at {archive.host}:{archive.port}): {error}"
-        ) from None
+        where = archive_of(archive, settings, None).where
+        raise ProblemError(f"{archive.name} ({where}): {error}") from None
 
 
-def _archive(settings: Settings, name: str | None) -> DicomArchive:
+def _archive(settings: Settings, name: str | None) -> Archive:
     known = {archive.name: archive for archive in settings.archives}
     if not known:
         raise ProblemError("no archive is configured; add [[archives]] to hilum.toml")
@@ -89,7 +88,7 @@ def _archive(settings: Settings, name: str | None) -> DicomArchive:
     return known[name]
 
 
-def _query(archive: DicomArchive, wanted: Wanted) -> Query:
+def _query(archive: Archive, wanted: Wanted) -> Query:
     query = Query(
         modalities=wanted.modalities or archive.modalities,
         dates="" if wanted.dates is None else study_dates(wanted.dates, datetime.now().date()),
@@ -105,7 +104,7 @@ def _query(archive: DicomArchive, wanted: Wanted) -> Query:
     return query
 
 
-def _pace(archive: DicomArchive, wanted: Wanted) -> Pace:
+def _pace(archive: Archive, wanted: Wanted) -> Pace:
     return Pace(
         wanted.per_minute or archive.studies_per_minute,
         window(wanted.between) if wanted.between is not None else None,
@@ -113,7 +112,7 @@ def _pace(archive: DicomArchive, wanted: Wanted) -> Pace:
 
 
 @contextmanager
-def _opened(settings: Settings, archive: DicomArchive, query: Query, pace: Pace) -> Iterator[Fetch]:
+def _opened(settings: Settings, archive: Archive, query: Query, pace: Pace) -> Iterator[Fetch]:
     configure_logging("fetch", settings.log_level)
     stop = threading.Event()
     before = {
@@ -124,7 +123,7 @@ def _opened(settings: Settings, archive: DicomArchive, query: Query, pace: Pace)
         with (
             opened(settings) as (database, store),
             receiving(settings, database, store) as receiver,
-            closing(DimseArchive(archive, settings, receiver)) as asked,
+            closing(archive_of(archive, settings, receiver)) as asked,
         ):
             yield Fetch(
                 asked,
@@ -141,9 +140,9 @@ def _opened(settings: Settings, archive: DicomArchive, query: Query, pace: Pace)
             signal.signal(number, handler)
 
 
-def _notice(settings: Settings, archive: DicomArchive, console: Console) -> None:
+def _notice(settings: Settings, archive: Archive, console: Console) -> None:
     """Say what will keep films of a C-MOVE from reaching us, as far as can be seen from here."""
-    if archive.retrieve != "move":
+    if not isinstance(archive, DicomArchive) or archive.retrieve != "move":
         return
     listener = settings.listener
     problem = echo(Peer("127.0.0.1", listener.port, listener.ae_title, listener.ae_title, 5))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import email.utils
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -73,6 +74,24 @@ class Reply:
         return Answer(outcome, f"it answered HTTP status {self.status}{more}", self.status)
 
 
+class Answering:
+    """An answer whose body is still to come."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.content_type: str = response.headers.get("Content-Type", "")
+        self.retry_after_seconds = _retry_after(response.headers.get("Retry-After", ""))
+        stream = response.extensions.get("network_stream")
+        server = stream.get_extra_info("server_addr") if stream is not None else None
+        self.address = str(server[0]) if server else ""
+        self._response = response
+
+    @property
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it comes, once."""
+        return self._response.iter_bytes()
+
+
 class Web:
     """One server, called over connections that stay open in between.
 
@@ -118,6 +137,10 @@ class Web:
         trace: TracebackType | None,
     ) -> None:
         """Hang up."""
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._client.close()
 
     def ask(
@@ -128,22 +151,42 @@ class Web:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
+        longest_bytes: int = _LONGEST_ANSWER_BYTES,
     ) -> Reply:
         """Send a request to the URL with `path` behind it, and return what was answered.
 
         Raises:
-            PeerError: there was no answer.
+            PeerError: there was no answer, or one of more than `longest_bytes`.
+        """
+        deadline = time.monotonic() + self._timeout
+        with self.open(method, path, content=content, headers=headers, params=params) as answer:
+            body = _body(answer.pieces, longest_bytes, deadline)
+        return Reply(answer.status, body, answer.retry_after_seconds)
+
+    @contextmanager
+    def open(
+        self,
+        method: str,
+        path: str = "",
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Iterator[Answering]:
+        """Send a request to the URL with `path` behind it; what is answered is read as it comes.
+
+        Raises:
+            PeerError: there was no answer, or it broke off.
         """
         request = self._client.build_request(
             method, self._url + path, content=content, headers=headers, params=params
         )
-        deadline = time.monotonic() + self._timeout
         if self._context is not None:
             self._context.problem = None
         try:
             response = self._client.send(request, stream=True)
             try:
-                body = _body(response, deadline)
+                yield Answering(response)
             finally:
                 response.close()
         except httpx.TimeoutException:
@@ -156,8 +199,6 @@ class Web:
         except httpx.HTTPError:
             reason = self._tls_problem() or "it closed the connection, or answered no HTTP"
             raise PeerError(reason) from None
-        wait = _retry_after(response.headers.get("Retry-After", ""))
-        return Reply(response.status_code, body, wait)
 
     def _tls_problem(self) -> str | None:
         return None if self._context is None else self._context.problem
@@ -176,11 +217,11 @@ def _basic(peer: WebPeer) -> httpx.BasicAuth | None:
     return httpx.BasicAuth(peer.username, reveal(peer.password))
 
 
-def _body(response: httpx.Response, deadline: float) -> bytes:
+def _body(pieces: Iterator[bytes], longest_bytes: int, deadline: float) -> bytes:
     body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > _LONGEST_ANSWER_BYTES:
+    for piece in pieces:
+        body += piece
+        if len(body) > longest_bytes:
             raise PeerError("its answer is longer than any that makes sense")
         if time.monotonic() > deadline:
             raise PeerError("it did not answer in time")

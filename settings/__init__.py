@@ -4,7 +4,7 @@ Every key has a default, its unit and one sentence. `load()` is the only way in;
 `SettingsError` with a message that names the key and the place it came from.
 """
 
-from settings.archives import DicomArchive
+from settings.archives import Archive, DicomArchive, DicomwebArchive
 from settings.destinations import (
     Destination,
     DicomDestination,
@@ -40,6 +40,7 @@ __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULT_CONFIG",
     "TRANSFER_SYNTAXES",
+    "Archive",
     "ClientTls",
     "Console",
     "Delivery",
@@ -47,6 +48,7 @@ __all__ = [
     "DicomArchive",
     "DicomDestination",
     "Dicomweb",
+    "DicomwebArchive",
     "DicomwebDestination",
     "Effective",
     "Eligibility",

@@ -12,16 +12,17 @@ from settings.web import WebPeer
 
 def doubts(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each destination, or source of one, that nothing will ever come from,
-    and for each that our login goes to unencrypted.
+    and for each destination or archive that our login goes to unencrypted.
 
     Where no peers are configured anyone may send, so that every source may exist.
     """
-    for destination in settings.destinations:
-        if isinstance(destination, WebPeer) and destination.sends_login_in_the_clear:
-            yield (
-                f"destination {destination.name} gets our login unencrypted, since its url starts"
-                " with http://; use https"
-            )
+    for what, peers in (("destination", settings.destinations), ("archive", settings.archives)):
+        for peer in peers:
+            if isinstance(peer, WebPeer) and peer.sends_login_in_the_clear:
+                yield (
+                    f"{what} {peer.name} gets our login unencrypted, since its url starts with"
+                    " http://; use https"
+                )
     if settings.peers:
         known = _sources(settings)
         for destination in settings.destinations:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from settings.archives import DicomArchive
+from settings.archives import AnyArchive
 from settings.destinations import AnyDestination, Destination
 from settings.dicomweb import Dicomweb
 from settings.fields import DatabaseURL, drop_unset
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     retention: Retention = Retention.model_construct()
     destinations: tuple[AnyDestination, ...] = ()
     peers: tuple[Peer, ...] = ()
-    archives: tuple[DicomArchive, ...] = ()
+    archives: tuple[AnyArchive, ...] = ()
 
     @classmethod
     def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:

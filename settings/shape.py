@@ -8,14 +8,18 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from settings.destinations import KINDS, Destination, class_of
+from settings import archives, destinations
+from settings.archives import Archive
+from settings.destinations import Destination
 
 
 def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
     """List the model classes of a section or of the items of a list; none for a plain value."""
     for model in _types(field):
         if model is Destination:
-            return list(KINDS.values())
+            return list(destinations.KINDS.values())
+        if model is Archive:
+            return list(archives.KINDS.values())
         if isinstance(model, type) and issubclass(model, BaseModel):
             return [model]
     return []
@@ -23,9 +27,12 @@ def sections_of(field: FieldInfo) -> list[type[BaseModel]]:
 
 def section_for(field: FieldInfo, values: object) -> type[BaseModel] | None:
     """Return the model class that these values of a section or of an item are checked by."""
+    types = _types(field)
+    if isinstance(values, Mapping) and Destination in types:
+        return destinations.class_of(values)
+    if isinstance(values, Mapping) and Archive in types:
+        return archives.class_of(values)
     sections = sections_of(field)
-    if len(sections) > 1 and isinstance(values, Mapping):
-        return class_of(values)
     return sections[0] if sections else None
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from settings.archives import Archive
 from settings.destinations import Destination
 from settings.model import Settings
 from settings.shape import sections_of
@@ -50,8 +51,8 @@ def _summary(section: type[BaseModel]) -> str:
 def _fields(section: type[BaseModel]) -> list[str]:
     """List the plain keys of a table; a table inside it comes after all of them."""
     fields = section.model_fields
-    # Names of destinations are unique, so each stands here by the name of its kind.
-    kind = fields["kind"].default if issubclass(section, Destination) else None
+    # Names are unique, so each of several kinds stands here by the name of its own.
+    kind = fields["kind"].default if issubclass(section, Archive | Destination) else None
     return [
         line
         for key, field in fields.items()

@@ -41,9 +41,15 @@ SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 
 
 class DimseArchive:
-    """One archive, over one association at a time that is opened again where it has ended."""
+    """One archive, over one association at a time that is opened again where it has ended.
 
-    def __init__(self, archive: DicomArchive, settings: Settings, receiver: Receiver) -> None:
+    Args:
+        receiver: where films go; None where it is only asked what it has.
+    """
+
+    def __init__(
+        self, archive: DicomArchive, settings: Settings, receiver: Receiver | None
+    ) -> None:
         self._archive = archive
         self._listener = settings.listener
         self._receiver = receiver
@@ -51,6 +57,15 @@ class DimseArchive:
         self._model = GET if archive.retrieve == "get" else MOVE
         self._association: Association | None = None
         self._refusals: list[str] = []
+
+    @property
+    def where(self) -> str:
+        """Its AE title, host and port."""
+        return f"{self._archive.ae_title} at {self._archive.host}:{self._archive.port}"
+
+    def probe(self) -> None:
+        """Associate, to see whether it offers what is needed."""
+        self._associated()
 
     def studies(self, query: Query) -> list[FoundStudy]:
         """Find studies: one C-FIND for each modality, since only one value can match (CS)."""
@@ -177,7 +192,12 @@ class DimseArchive:
         # One context each, so that the archive can send every image encoded as it keeps it.
         films = [(str(each), syntax) for each in SOP_CLASSES for syntax in syntaxes]
         peer = Peer(
-            archive.host, archive.port, archive.ae_title, self._calling, archive.timeout_seconds
+            archive.host,
+            archive.port,
+            archive.ae_title,
+            self._calling,
+            archive.timeout_seconds,
+            archive.tls,
         )
         try:
             association = associate(
@@ -198,6 +218,7 @@ class DimseArchive:
 
     def _keep(self, event: Event) -> Dataset:
         """Answer a C-STORE request of a C-GET: kept as what a peer sends by itself is."""
+        assert self._receiver is not None, "an archive that is only asked gives nothing"
         origin = Origin(self._archive.ae_title, self._calling, _address(event.assoc))
         answer = handle_store(event, self._receiver, origin)
         if answer.Status != Status.SUCCESS:

@@ -45,6 +45,19 @@ class FoundImage:
 class Archive(Protocol):
     """A PACS that can be asked; one request at a time."""
 
+    @property
+    def where(self) -> str:
+        """Where it is, for people."""
+        ...
+
+    def probe(self) -> None:
+        """See whether it answers and offers what is needed.
+
+        Raises:
+            ArchiveError, RetrieveError, UnavailableError: it does not; says why.
+        """
+        ...
+
     def studies(self, query: Query) -> list[FoundStudy]:
         """Return the studies that match, each once.
 

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from db.files import FileStore
 from db.session import Database
 from scp_service.dicomweb import stow
-from scp_service.dicomweb.files import FailureReason, Kept, keep
+from scp_service.dicomweb.files import FILE_HEAD_BYTES, FailureReason, Kept, keep
 from scp_service.dicomweb.multipart import (
     DICOM,
     MultipartError,
@@ -38,8 +38,6 @@ from settings.secrets import SecretError, reveal
 _log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 1_048_576
-_FILE_HEAD_BYTES = 131_072
-"""What a file may hold beside its data set: preamble and meta information."""
 _RETRY_AFTER = {"Retry-After": "30"}
 
 
@@ -160,7 +158,7 @@ class _Studies:
         return kept
 
     def _reader(self, boundary: str | None) -> PartReader | SingleFile:
-        limit = self._receiver.limits.max_dataset_bytes + _FILE_HEAD_BYTES
+        limit = self._receiver.limits.max_dataset_bytes + FILE_HEAD_BYTES
         if boundary is None:
             return SingleFile(Spool(self._store.root, limit))
         try:

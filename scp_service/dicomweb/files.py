@@ -18,6 +18,8 @@ from scp_service.receive import Arrived, Origin, Receiver, Status, receive
 
 _log = logging.getLogger(__name__)
 
+FILE_HEAD_BYTES = 131_072
+"""More than a file holds beside its data set: preamble and meta information."""
 _CLASSES = frozenset(str(each) for each in SOP_CLASSES)
 _LONGEST_META = 65_536
 """In bytes; real ones have some hundreds."""

@@ -18,6 +18,7 @@ from settings.destinations.fhir import FhirDestination
 from settings.destinations.hl7 import Hl7Destination
 from settings.destinations.imaging import ImagingDestination
 from settings.destinations.webhook import WebhookDestination
+from settings.kinds import class_among
 
 __all__ = [
     "KINDS",
@@ -32,10 +33,8 @@ __all__ = [
     "class_of",
 ]
 
-DEFAULT_KIND = "dicom"
-
 KINDS: dict[str, type[Destination]] = {
-    DEFAULT_KIND: DicomDestination,
+    "dicom": DicomDestination,
     "dicomweb": DicomwebDestination,
     "hl7": Hl7Destination,
     "fhir": FhirDestination,
@@ -50,10 +49,7 @@ def class_of(values: Mapping[str, object]) -> type[Destination]:
     Raises:
         ValueError: there is no such kind.
     """
-    kind = values.get("kind", DEFAULT_KIND)
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"there is no kind {kind!r} of destination; known are {', '.join(KINDS)}")
-    return KINDS[kind]
+    return class_among(KINDS, "destination", values)
 
 
 def _of_its_kind(value: object) -> object:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,21 +17,16 @@ from pynetdicom.events import Event
 from sqlalchemy import select
 
 from db.files import FileStore
-from db.models import Instance, Task
+from db.models import Task
 from db.session import Database
 from scp_service.archives import fetch as fetching
-from scp_service.archives.dimse import DimseArchive
-from scp_service.archives.fetch import Fetch, Outcome
 from scp_service.archives.found import ArchiveError, UnavailableError
-from scp_service.archives.pace import Pace
-from scp_service.archives.query import Query
 from scp_service.listener import SOP_CLASSES
-from scp_service.receive import receiving
-from settings import Settings
 from tests import peers
 from tests.db.makers import Clock, new_report, new_result, reported_study
+from tests.scp_service.archives.fetching import held, outcomes, prepared
 from tests.scp_service.films import cr, uid
-from tests.scp_service.running import configured, listener
+from tests.scp_service.running import listener
 
 # pynetdicom leaves the socket of a connection that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -148,53 +142,15 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "_PAUSES_SECONDS", (0.01, 0.01))
 
 
-@contextmanager
-def run(
-    pacs: Pacs,
-    database: Database,
-    store: FileStore,
-    *,
-    modalities: Sequence[str] = ("CR", "DX"),
-    settings: Settings | None = None,
-    retrieve: str = "get",
-    stop: threading.Event | None = None,
-    **values: Any,
-) -> Iterator[Fetch]:
-    """Prepare a run against an archive that is listening."""
-    archive = {
-        "name": "pacs",
+def at(pacs: Pacs, retrieve: str = "get") -> dict[str, Any]:
+    """Return the keys of the archive's table."""
+    return {
         "ae_title": "PACS",
         "host": "127.0.0.1",
         "port": pacs.port,
         "retrieve": retrieve,
         "timeout_seconds": 10,
     }
-    settings = configured(store.root, archives=[archive], **values)
-    with (
-        receiving(settings, database, store) as receiver,
-        closing(DimseArchive(settings.archives[0], settings, receiver)) as asked,
-    ):
-        yield Fetch(
-            asked,
-            Query(tuple(modalities), dates="20240301"),
-            database,
-            store,
-            0,
-            Pace(60_000),
-            stop or threading.Event(),
-            lambda: datetime.now(UTC),
-        )
-
-
-def outcomes(pacs: Pacs, database: Database, store: FileStore, **how: Any) -> list[Outcome]:
-    """Run to the end."""
-    with run(pacs, database, store, **how) as prepared:
-        return list(prepared.run(prepared.studies()))
-
-
-def held(database: Database) -> list[Instance]:
-    with database.read() as session:
-        return list(session.scalars(select(Instance).order_by(Instance.id)))
 
 
 def test_a_film_fetched_by_c_get_is_kept_as_a_received_one_and_named_after_its_archive(
@@ -202,7 +158,7 @@ def test_a_film_fetched_by_c_get_is_kept_as_a_received_one_and_named_after_its_a
 ) -> None:
     film = cr()
     with Pacs([film]).running() as pacs:
-        (outcome,) = outcomes(pacs, database, store)
+        (outcome,) = outcomes(at(pacs), database, store)
     assert (outcome.result, outcome.fetched) == ("fetched", 1)
     (instance,) = held(database)
     assert instance.sop_instance_uid == film.SOPInstanceUID
@@ -221,7 +177,7 @@ def test_a_film_fetched_by_c_move_comes_through_our_own_listener(
         listener(database, store) as settings,
         Pacs([cr()], {"HILUM": settings.listener.port}).running() as pacs,
     ):
-        (outcome,) = outcomes(pacs, database, store, retrieve="move")
+        (outcome,) = outcomes(at(pacs, "move"), database, store)
     assert outcome.result == "fetched"
     assert [each.source_ae for each in held(database)] == ["PACS"]
 
@@ -230,13 +186,13 @@ def test_what_is_here_already_is_not_asked_for_again(database: Database, store: 
     study = uid()
     films = [cr(StudyInstanceUID=study) for _ in range(3)]
     with Pacs(films[:2]).running() as pacs:
-        outcomes(pacs, database, store)
+        outcomes(at(pacs), database, store)
         pacs.films.append(films[2])
-        (outcome,) = outcomes(pacs, database, store)
+        (outcome,) = outcomes(at(pacs), database, store)
         assert (outcome.result, outcome.here, outcome.fetched) == ("fetched", 2, 1)
         assert pacs.retrieved[-1] == [films[2].SOPInstanceUID]
         asked = len(pacs.retrieved)
-        (outcome,) = outcomes(pacs, database, store)
+        (outcome,) = outcomes(at(pacs), database, store)
     assert (outcome.result, outcome.here) == ("here", 3)
     assert len(pacs.retrieved) == asked
     assert len(held(database)) == 3
@@ -248,7 +204,7 @@ def test_several_films_of_a_series_come_with_one_request(
     study, series = uid(), uid()
     films = [cr(StudyInstanceUID=study, SeriesInstanceUID=series) for _ in range(3)]
     with Pacs(films).running() as pacs:
-        (outcome,) = outcomes(pacs, database, store)
+        (outcome,) = outcomes(at(pacs), database, store)
     assert outcome.fetched == 3
     assert len(pacs.retrieved) == pacs.associations == 1
 
@@ -264,7 +220,7 @@ def test_series_of_other_modalities_and_other_sop_classes_are_left_alone(
         cr(StudyInstanceUID=study, Modality="OT"),
     ]
     with Pacs([film, *others]).running() as pacs:
-        outcomes(pacs, database, store)
+        outcomes(at(pacs), database, store)
     assert pacs.retrieved == [[film.SOPInstanceUID]]
 
 
@@ -272,7 +228,7 @@ def test_an_archive_that_tells_no_sop_class_is_asked_for_all_of_the_series(
     database: Database, store: FileStore
 ) -> None:
     with Pacs([cr()], tells_sop_class=False).running() as pacs:
-        (outcome,) = outcomes(pacs, database, store)
+        (outcome,) = outcomes(at(pacs), database, store)
     assert outcome.result == "fetched"
 
 
@@ -285,7 +241,7 @@ def test_our_own_overlays_are_never_fetched_back(
         Pacs([cr(SOPInstanceUID=overlay.sop_instance_uid)]).running() as pacs,
     ):
         reported_study(database, clock, made=new_report(overlay))
-        (outcome,) = outcomes(pacs, database, store)
+        (outcome,) = outcomes(at(pacs), database, store)
     assert outcome.result == "nothing"
     assert not pacs.retrieved
 
@@ -293,8 +249,8 @@ def test_our_own_overlays_are_never_fetched_back(
 def test_each_modality_is_asked_for_by_itself_and_a_study_of_both_comes_once(
     database: Database, store: FileStore
 ) -> None:
-    with Pacs([cr()]).running() as pacs, run(pacs, database, store) as prepared:
-        assert len(prepared.studies()) == 1
+    with Pacs([cr()]).running() as pacs, prepared(at(pacs), database, store) as run:
+        assert len(run.studies()) == 1
     assert [query.ModalitiesInStudy for query in pacs.queries] == ["CR", "DX"]
     assert {query.StudyDate for query in pacs.queries} == {"20240301"}
 
@@ -305,7 +261,7 @@ def test_a_study_that_fails_costs_no_other_and_says_why(
     films = [cr(), cr(), cr()]
     with Pacs(films).running() as pacs:
         pacs.withheld.add(films[1].SOPInstanceUID)
-        ends = outcomes(pacs, database, store)
+        ends = outcomes(at(pacs), database, store)
     assert [end.result for end in ends] == ["fetched", "failed", "fetched"]
     assert "did not come here" in ends[1].reason
     assert len(held(database)) == 2
@@ -316,7 +272,7 @@ def test_a_film_that_cannot_be_kept_is_named_as_refused_by_us(
 ) -> None:
     big = cr(PixelData=bytes(2_000_000))
     with Pacs([big]).running() as pacs:
-        (end,) = outcomes(pacs, database, store, listener__max_dataset_bytes=1_048_576)
+        (end,) = outcomes(at(pacs), database, store, listener__max_dataset_bytes=1_048_576)
     assert end.result == "failed"
     assert "could not be kept here: the data set is larger than is allowed" in end.reason
     assert not held(database)
@@ -335,7 +291,7 @@ def test_the_status_of_a_retrieve_is_told_in_words(
     status: int, words: str, database: Database, store: FileStore
 ) -> None:
     with Pacs([cr()], retrieve_status=status).running() as pacs:
-        (end,) = outcomes(pacs, database, store)
+        (end,) = outcomes(at(pacs), database, store)
     assert end.result == "failed"
     assert re.search(words, end.reason)
 
@@ -347,7 +303,7 @@ def test_an_unknown_move_destination_ends_the_run_and_says_what_to_configure(
         Pacs([cr()]).running() as pacs,
         pytest.raises(ArchiveError, match=r"does not know HILUM as a move destination .*A801.*add"),
     ):
-        outcomes(pacs, database, store, retrieve="move")
+        outcomes(at(pacs, "move"), database, store)
 
 
 def test_an_archive_without_c_get_says_that_c_move_may_do(
@@ -357,19 +313,19 @@ def test_an_archive_without_c_get_says_that_c_move_may_do(
         Pacs([cr()], models=(FIND, MOVE)).running() as pacs,
         pytest.raises(ArchiveError, match=r'no C-GET .*retrieve = "move"'),
     ):
-        outcomes(pacs, database, store)
+        outcomes(at(pacs), database, store)
 
 
 def test_an_archive_that_is_not_there_is_unavailable(database: Database, store: FileStore) -> None:
     with pytest.raises(UnavailableError, match="cannot be reached"):
-        outcomes(Pacs(), database, store)
+        outcomes(at(Pacs()), database, store)
 
 
 def test_an_archive_that_goes_away_is_asked_again_and_the_run_goes_on(
     database: Database, store: FileStore
 ) -> None:
     with Pacs([cr(), cr()], aborts=2).running() as pacs:
-        ends = outcomes(pacs, database, store)
+        ends = outcomes(at(pacs), database, store)
     assert [end.result for end in ends] == ["fetched", "fetched"]
     assert pacs.associations == 3
 
@@ -379,7 +335,7 @@ def test_an_archive_that_stays_away_ends_the_run(database: Database, store: File
         Pacs([cr()], aborts=99).running() as pacs,
         pytest.raises(UnavailableError, match="ended the association"),
     ):
-        outcomes(pacs, database, store)
+        outcomes(at(pacs), database, store)
 
 
 def test_failure_after_failure_ends_the_run(database: Database, store: FileStore) -> None:
@@ -388,7 +344,7 @@ def test_failure_after_failure_ends_the_run(database: Database, store: FileStore
         Pacs(films, retrieve_status=0xC000).running() as pacs,
         pytest.raises(ArchiveError, match="5 studies failed one after another"),
     ):
-        outcomes(pacs, database, store)
+        outcomes(at(pacs), database, store)
     assert len(pacs.retrieved) == 5
 
 
@@ -400,7 +356,7 @@ def test_no_room_ends_the_run_before_anything_is_asked_for(
         Pacs([cr()]).running() as pacs,
         pytest.raises(ArchiveError, match="almost full"),
     ):
-        outcomes(pacs, database, store)
+        outcomes(at(pacs), database, store)
     assert not pacs.retrieved
 
 
@@ -410,10 +366,10 @@ def test_a_run_that_is_stopped_ends_with_the_study_it_is_at(
     stop = threading.Event()
     with (
         Pacs([cr(), cr(), cr()]).running() as pacs,
-        run(pacs, database, store, stop=stop) as prepared,
+        prepared(at(pacs), database, store, stop=stop) as run,
     ):
         ends = []
-        for end in prepared.run(prepared.studies()):
+        for end in run.run(run.studies()):
             ends.append(end)
             stop.set()
     assert len(ends) == len(held(database)) == 1
