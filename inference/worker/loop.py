@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from db import queue, reports, studies
@@ -316,12 +316,17 @@ class Worker:
 
         A database that fails is waited for: what was read must not be forgotten while its lease is
         kept alive. On the way out there is no time for that; the leases then end by themselves.
+        What a database that is well does not take keeps nothing else waiting.
         """
         outcomes, self._outcomes = self._outcomes, Outcomes()
-        while True:
+        left = [outcomes]
+        while left:
             try:
-                self._record(outcomes)
-                break
+                self._record(left[0])
+                del left[0]
+            except (DataError, IntegrityError) as error:
+                most = self._settings.worker.max_attempts
+                left[:1] = left[0].apart(type(error).__name__, max_attempts=most)
             except SQLAlchemyError as error:
                 _log.error("Work waits: the database failed (%s).", type(error).__name__)
                 if stop.wait(_DATABASE_WAIT_SECONDS):

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from db import images, queue
 from db.models import StoredReading
 from db.reports import FinishedReport, fail_report, record_reports
+from db.states import TaskKind
 from inference.isolation import ChildFailedError
 from inference.reading import Refusal
 from inference.report.build import ReportError
@@ -34,6 +35,8 @@ class Outcomes:
     readings: list[tuple[queue.Lease, StoredReading]] = field(default_factory=list)
     reports: list[FinishedReport] = field(default_factory=list)
     others: list[tuple[queue.Lease, Record]] = field(default_factory=list)
+    are_failures: bool = False
+    """Whether they stand for outcomes that the database did not take."""
 
     def leases(self) -> list[queue.Lease]:
         """List the leases that the outcomes were made under."""
@@ -50,6 +53,29 @@ class Outcomes:
             [each for each in self.reports if each.lease.task_id in task_ids],
             [each for each in self.others if each[0].task_id in task_ids],
         )
+
+    def apart(self, error: str, *, max_attempts: int) -> list[Outcomes]:
+        """Return what the database did not take in parts that it may take.
+
+        Several outcomes come one by one, so that each is recorded without the others; a single one
+        comes as the failure that it is.
+        """
+        leases = self.leases()
+        if len(leases) > 1:
+            return [self.only({lease.task_id}) for lease in leases]
+        _log.error("The database does not take an outcome (%s).", error)
+        if self.are_failures:
+            return []  # its lease ends by itself, as if its worker had died
+        reason = f"The database does not take what became of it ({error})."
+        return [
+            Outcomes(
+                others=[
+                    (lease, _failed[lease.kind](lease, reason, last=lease.attempts >= max_attempts))
+                    for lease in leases
+                ],
+                are_failures=True,
+            )
+        ]
 
     def record(self, session: Session, now: datetime) -> None:
         """Record everything.
@@ -96,6 +122,9 @@ def not_reported(lease: queue.Lease, reason: str, *, last: bool) -> Record:
             _try_again(session, lease, reason, now)
 
     return record
+
+
+_failed = {TaskKind.READ: not_read, TaskKind.REPORT: not_reported}
 
 
 def _try_again(session: Session, lease: queue.Lease, reason: str, now: datetime) -> None:

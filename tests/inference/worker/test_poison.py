@@ -1,4 +1,4 @@
-"""A film that brings down whoever draws it costs its overlay; what was found in it is reported."""
+"""A film that brings down whoever works on it costs itself alone; what was found is reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 
 from db.files import FileStore
-from db.models import Event, Instance, Report, Result, StoredReading
+from db.models import Event, Instance, Report, Result, StoredReading, Study
 from db.session import Database
 from inference.bundle import Bundle
 from inference.predict import Raw
@@ -82,3 +82,30 @@ def test_a_film_whose_overlay_crashes_is_reported_without_it(
     assert report.finding == "opacity"
     [stopped] = [each.reason for each in rows(database, Event) if each.state == "stopped"]
     assert stopped == "the overlays are not sent: The decoder crashed with signal 6 (SIGABRT)"
+
+
+def test_what_the_database_does_not_take_keeps_nothing_else_waiting(
+    database: Database, store: FileStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of two studies whose files name the same film makes results that are there already."""
+    film = jpeg_2000_film(tmp_path)
+    other = tmp_path / "other.dcm"
+    write_phantom_dicom(
+        phantom(np.random.default_rng(2), kind="normal", size=SIDE), other, number=2
+    )
+    receive_files(database, store, film)
+    receive_files(database, store, film, study="1.2.3")
+    receive_files(database, store, other)
+    reader = Opacity(small_bundle(tmp_path / "bundle", input_size=64))
+    settings = worker_settings(worker=Worker(decode_processes=1, max_attempts=2))
+    with working(database, store, reader, settings=settings):
+        wait_until(
+            lambda: sorted(each.state for each in rows(database, Study)).count("open") == 0,
+            "an end of all studies",
+            seconds=60,
+        )
+    states = sorted(each.state for each in rows(database, Study))
+    assert states == ["failed", "reported", "reported"]
+    [failed] = [each for each in rows(database, Event) if each.state == "failed"]
+    assert failed.reason == "The database does not take what became of it (IntegrityError)."
+    assert "Work waits" not in caplog.text

@@ -46,12 +46,14 @@ def receive(
             _keep(database, intake, file, **values)
 
 
-def receive_files(database: Database, store: FileStore, *files: Path) -> None:
-    """Keep and record files as the listener does, each of the study that it names."""
+def receive_files(
+    database: Database, store: FileStore, *files: Path, study: str | None = None
+) -> None:
+    """Keep and record files as the listener does, each of the study it names, or of `study`."""
     with closing(Intake(store)) as intake:
         for file in files:
-            study = str(dcmread(file, stop_before_pixels=True).StudyInstanceUID)
-            _keep(database, intake, file, study_instance_uid=study)
+            named = str(dcmread(file, stop_before_pixels=True).StudyInstanceUID)
+            _keep(database, intake, file, study_instance_uid=study or named)
 
 
 def _keep(database: Database, intake: Intake, file: Path, **values: str) -> None:
