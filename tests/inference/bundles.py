@@ -14,8 +14,8 @@ from inference.bundle import DEFAULT_BUNDLE, Bundle, Golden, load_bundle, write_
 from inference.manifest import CLASSES, Manifest, OperatingPoint, Suppression, TrainedOn
 
 
-def small_bundle(path: Path, *, graph: bytes = b"graph", **fields: Any) -> Bundle:
-    """Write a bundle that is whole and true, and whose network cannot be run."""
+def manifest(**fields: Any) -> Manifest:
+    """Return what a small bundle says, but for `fields`."""
     values: dict[str, Any] = {
         "format": 1,
         "id": "small",
@@ -32,6 +32,11 @@ def small_bundle(path: Path, *, graph: bytes = b"graph", **fields: Any) -> Bundl
         "trained_on": TrainedOn("Nothing.", 0, 0, "0" * 64),
         "metrics": {},
     }
+    return Manifest(**{**values, **fields})
+
+
+def small_bundle(path: Path, *, graph: bytes = b"graph", **fields: Any) -> Bundle:
+    """Write a bundle that is whole and true, and whose network cannot be run."""
     with tempfile.TemporaryDirectory() as folder:
         network = Path(folder) / "network"
         (network / "variables").mkdir(parents=True)
@@ -43,7 +48,7 @@ def small_bundle(path: Path, *, graph: bytes = b"graph", **fields: Any) -> Bundl
             boxes=np.zeros((1, 2, 4), np.float32),
             scores=np.zeros((1, 2), np.float32),
         )
-        made = Manifest(**{**values, **fields})
+        made = manifest(**fields)
         return write_bundle(path, made, network=network, golden=golden, model_card="# card\n")
 
 

@@ -25,7 +25,8 @@ from inference.bundle import (
     write_bundle,
 )
 from inference.kept import Known, OutOfFold
-from inference.manifest import CLASSES, Manifest, OperatingPoint, Suppression, TrainedOn
+from inference.manifest import Manifest, OperatingPoint, Suppression
+from tests.inference.bundles import manifest
 
 GOLDEN = Golden(
     inputs=np.zeros((1, 64, 64), np.uint8),
@@ -33,26 +34,6 @@ GOLDEN = Golden(
     boxes=np.zeros((1, 2, 4), np.float32),
     scores=np.zeros((1, 2), np.float32),
 )
-
-
-def manifest(**fields: Any) -> Manifest:
-    values: dict[str, Any] = {
-        "format": 1,
-        "id": "tested",
-        "version": "3",
-        "manufacturer": "Somebody",
-        "evaluation_only": True,
-        "intended_use": "Tests.",
-        "input_size": 64,
-        "classes": CLASSES,
-        "temperature": 1.5,
-        "operating_point": "youden",
-        "operating_points": {"youden": OperatingPoint(0.4, 0.8, 0.7)},
-        "boxes": Suppression(0.1, 0.3, 0.5, 4, 0.9, True),
-        "trained_on": TrainedOn("Nothing.", 0, 0, "0" * 64),
-        "metrics": {},
-    }
-    return Manifest(**{**values, **fields})
 
 
 def kept() -> OutOfFold:
@@ -99,7 +80,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def test_what_is_written_is_what_is_read(folder: Path) -> None:
     bundle = load_bundle(folder)
-    assert (bundle.id, bundle.version, bundle.label) == ("tested", "3", "tested 3")
+    assert (bundle.id, bundle.version, bundle.label) == ("small", "1", "small 1")
     assert bundle.threshold == 0.4
     assert bundle.boxes == Suppression(0.1, 0.3, 0.5, 4, 0.9, True)
     assert set(bundle.files) == {

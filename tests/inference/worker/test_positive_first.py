@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from db.files import FileStore
 from db.models import Report, Study, Task
 from db.queue import Rank
 from db.session import Database
 from db.states import TaskKind
-from inference.bundle import Bundle
-from inference.predict import Raw
 from settings import DicomDestination, Priority
 from tests.db.makers import close_quiet, parcels, rows
 from tests.inference.bundles import small_bundle
-from tests.inference.worker.work import receive, worker_settings, working
+from tests.inference.worker.work import Script, receive, worker_settings, working
 from tests.peers import wait_until
 
 NORMAL, OPACITY = (9.0, 0.0, 0.0), (0.0, 0.0, 9.0)
 PACS = DicomDestination(
     name="pacs", ae_title="PACS", host="127.0.0.1", port=104, objects=("sr", "sc")
 )
-
-
-class Script:
-    """What a worker needs of a predictor: it says of each film what the test has told it to."""
-
-    runtime = "test"
-
-    def __init__(self, bundle: Bundle, says: Sequence[tuple[float, float, float]]) -> None:
-        self.bundle = bundle
-        self._says = iter(says)
-
-    def predict(self, inputs: NDArray[np.uint8]) -> list[Raw]:
-        empty = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        return [Raw(np.array(next(self._says), np.float32), *empty) for _ in inputs]
 
 
 def tasks(database: Database, kind: TaskKind) -> list[Task]:

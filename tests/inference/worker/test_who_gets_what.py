@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from db.files import FileStore
 from db.models import Delivery, Report, Task
 from db.session import Database
 from db.states import TaskKind
-from inference.bundle import Bundle
-from inference.predict import Raw
 from settings import DicomDestination, Settings
 from tests.db.makers import rows, uid
 from tests.inference.bundles import small_bundle
-from tests.inference.worker.work import receive, worker_settings, working
+from tests.inference.worker.work import Script, receive, worker_settings, working
 from tests.peers import wait_until
 
 NORMAL, OPACITY = (9.0, 0.0, 0.0), (0.0, 0.0, 9.0)
-
-
-class Script:
-    """What a worker needs of a predictor: it says of each film what the test has told it to."""
-
-    runtime = "test"
-
-    def __init__(self, bundle: Bundle, says: Sequence[tuple[float, float, float]]) -> None:
-        self.bundle = bundle
-        self._says = iter(says)
-
-    def predict(self, inputs: NDArray[np.uint8]) -> list[Raw]:
-        empty = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        return [Raw(np.array(next(self._says), np.float32), *empty) for _ in inputs]
 
 
 def destination(name: str, results: str) -> DicomDestination:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import dcmread
 
 from db.files import FileStore, Intake
 from db.intake import record_films
 from db.models import Report, Task
 from db.session import Database
-from inference.predict import Predictor
+from inference.bundle import Bundle
+from inference.predict import Predictor, Raw
 from inference.worker import Worker
 from inference.worker.choice import BundleWatch
 from settings import Settings
@@ -25,6 +27,20 @@ from tests.db.makers import film, rows
 from training.phantoms import Kind, phantom, write_phantom_dicom
 
 _numbers = itertools.count(1)
+
+
+class Script:
+    """What a worker needs of a predictor: it says of each film what the test has told it to."""
+
+    runtime = "test"
+
+    def __init__(self, bundle: Bundle, says: Sequence[tuple[float, float, float]]) -> None:
+        self.bundle = bundle
+        self._says = iter(says)
+
+    def predict(self, inputs: NDArray[np.uint8]) -> list[Raw]:
+        empty = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        return [Raw(np.array(next(self._says), np.float32), *empty) for _ in inputs]
 
 
 def receive(
