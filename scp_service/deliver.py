@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.1
 _LANES_POLL_SECONDS = 2.0
 _LINGER_SECONDS = 1.0
 _LEASE_SECONDS = 60.0
-_MOST_REFUSALS = 5
+MOST_REFUSALS = 5
 """How often one object may be refused for a reason of its own before it is given up."""
 
 
@@ -276,7 +276,7 @@ def _send(connection: Connection, parcel: deliveries.Parcel) -> Answer:
 
 
 def _is_final(answer: Answer, attempts: int) -> bool:
-    refused_often = answer.outcome is Outcome.REFUSED and attempts >= _MOST_REFUSALS
+    refused_often = answer.outcome is Outcome.REFUSED and attempts >= MOST_REFUSALS
     return refused_often or answer.outcome is Outcome.REJECTED
 
 

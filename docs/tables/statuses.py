@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
+from db.commitments import MOST_RESENDS
 from db.commitments import Outcome as Committed
 from docs.tables.marked import table
 from scp_service.answer import Outcome
 from scp_service.archives.statuses import TEXTS
 from scp_service.commitment.messages import REASONS, ActionStatus, EventStatus, FailureReason
+from scp_service.deliver import MOST_REFUSALS
 from scp_service.destinations.dicom import answer_to
 from scp_service.dicomweb.files import FailureReason as WebFailureReason
 from scp_service.listener import Rejection
@@ -39,12 +41,12 @@ _REJECTIONS = {
 _MEANS = {
     Outcome.STORED: "the object is delivered",
     Outcome.TEMPORARY: "the object is sent again, without end, with growing pauses",
-    Outcome.REFUSED: "the object is sent again, five times in all, then given up",
+    Outcome.REFUSED: f"the object is sent {MOST_REFUSALS} times in all, then given up",
     Outcome.REJECTED: "the object is given up",
 }
 _FOLLOWS = {
     Committed.COMMITTED: "the delivery is `committed`",
-    Committed.MISSING: "sent again and asked for again; after five times it is `rejected`",
+    Committed.MISSING: f"sent and asked for again, {MOST_RESENDS} times at most; then `rejected`",
     Committed.LATER: "asked for again, in a new transaction",
     Committed.REFUSED: "the delivery stays `sent`, with the reason in the history",
 }
