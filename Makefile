@@ -1,7 +1,7 @@
 # make run [FILMS=folder]   install, then the demo: films in, readings back
 # make test                 the tests, with the real peers that are installed (TEST_WORKERS files at once; 0: one test after the other)
 # make check                lint, format and types
-# make docs                  the tables of docs/conformance.md, from the code
+# make docs                 what documents hold of the code: tables, a JSON Schema
 # make bench                the benchmarks (FILMS=folder of films to send)
 #
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these). PYTHON=path names one.

@@ -1,6 +1,6 @@
 """The neutral result document as messages read it. docs/result-document.md describes it to others.
 
-`python -m scp_service.destinations.document` prints its JSON Schema, which stands in docs.
+Its JSON Schema stands in docs, where `make docs` writes it.
 """
 
 from __future__ import annotations
@@ -190,7 +190,3 @@ def schema() -> str:
     """Return the JSON Schema (draft 2020-12) of the document."""
     draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(draft | Document.model_json_schema(), indent=2) + "\n"
-
-
-if __name__ == "__main__":
-    print(schema(), end="")
