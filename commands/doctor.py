@@ -29,7 +29,7 @@ from scp_service.archives.kinds import archive_of
 from scp_service.destinations import PeerError, connector
 from scp_service.destinations.connector import PROBE_SECONDS
 from scp_service.store_scu import Peer
-from settings import Archive, Destination, Loaded, Settings, doubts, mask_url
+from settings import Destination, Loaded, Settings, doubts, mask_url
 
 _STYLES = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "bold red"}
 
@@ -44,9 +44,23 @@ def examine(loaded: Loaded) -> Iterator[Check]:
     yield from _listener(settings)
     yield from certificates(settings, datetime.now(UTC))
     yield from _destinations(settings)
-    yield from (_is_asked(archive, settings) for archive in settings.archives)
+    yield from archives(settings)
     yield _gpu()
     yield from _bundle(settings)
+
+
+def archives(settings: Settings) -> Iterator[Check]:
+    """Ask every archive that films may be fetched from whether it is there."""
+    for archive in settings.archives:
+        name = f"archive {archive.name}"
+        hurried = archive.model_copy(update={"timeout_seconds": PROBE_SECONDS})
+        with closing(archive_of(hurried, settings, None)) as asked:
+            try:
+                asked.probe()
+            except (ArchiveError, RetrieveError, UnavailableError) as error:
+                yield Check(name, Verdict.BAD, f"{asked.where}: {error}")
+            else:
+                yield Check(name, Verdict.GOOD, f"{asked.where} answers")
 
 
 def print_checks(checks: Iterator[Check], console: Console) -> bool:
@@ -173,17 +187,6 @@ def _answers(destination: Destination, settings: Settings) -> Check:
     except PeerError as error:
         return Check(name, Verdict.BAD, f"{peer.where}: {error}")
     return Check(name, Verdict.GOOD, f"{peer.where} answers")
-
-
-def _is_asked(archive: Archive, settings: Settings) -> Check:
-    name = f"archive {archive.name}"
-    hurried = archive.model_copy(update={"timeout_seconds": PROBE_SECONDS})
-    with closing(archive_of(hurried, settings, None)) as asked:
-        try:
-            asked.probe()
-        except (ArchiveError, RetrieveError, UnavailableError) as error:
-            return Check(name, Verdict.BAD, f"{asked.where}: {error}")
-        return Check(name, Verdict.GOOD, f"{asked.where} answers")
 
 
 def _gpu() -> Check:
