@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from typing import Any
 from pydicom import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.events import Event
 
 from scp_service.answer import PeerError
 from scp_service.server import read_our_way, set_options
 from scp_service.tls import ClientContext, TlsError, client_context
+from scp_service.turns import Turns
 from settings import ClientTls
 
 # Files are sent byte for byte: never parsed, never encoded anew.
@@ -126,7 +125,7 @@ class Sender:
 
 def sender_over(association: Association) -> Sender:
     """Return a sender over an association that the peer has opened."""
-    _Served.of(association)
+    Turns.of(association)
     return Sender(association)
 
 
@@ -179,14 +178,14 @@ def associate(
         raise PeerError(f"it cannot be reached ({error.strerror})") from None
     if not association.is_established:
         raise PeerError((secured and secured[0].problem) or _why_not(association))
-    _Served.of(association)
+    Turns.of(association)
     return association
 
 
 def release(association: Association) -> None:
     """Release what `associate` opened, when the peer's last request has its response."""
     if association.is_established:
-        _Served.of(association).end()
+        Turns.of(association).end()
         association.release()
 
 
@@ -206,46 +205,6 @@ def _on_open(event: Event) -> None:
         set_options(connection)
         # A peer with Nagle's algorithm on would hold its response back for a late acknowledgement.
         read_our_way(event, event.assoc.ae.maximum_pdu_size)
-
-
-class _Served:
-    """How an association's own thread serves the messages that it takes from the queue.
-
-    pynetdicom pauses that thread while we send a request or release, but by a flag that may be
-    stale for a moment. In that moment the thread may take a response from under a sender, find
-    that it is no request and drop it, and the sender would wait until its time is up: it is given
-    back. Or it takes a request, whose response would then follow our A-RELEASE-RQ, which PS3.8
-    9.2.1 forbids: none is served once the release begins, and the release waits for one under way.
-    """
-
-    def __init__(self, association: Association) -> None:
-        self._queue = association.dimse.msg_queue
-        self._serve = association._serve_request
-        self._guard = threading.Lock()
-        self._ended = False
-
-    @classmethod
-    def of(cls, association: Association) -> _Served:
-        """Return what serves an association, put in place when first asked for."""
-        served: object = association._serve_request
-        if not isinstance(served, cls):
-            served = cls(association)
-            setattr(association, "_serve_request", served)  # noqa: B010
-        return served
-
-    def __call__(self, message: C_ECHO | C_STORE, context_id: int) -> None:
-        """Serve a request; give a response back."""
-        if message.is_valid_response:
-            self._queue.put((context_id, message))
-            return
-        with self._guard:
-            if not self._ended:
-                self._serve(message, context_id)
-
-    def end(self) -> None:
-        """Serve no further request; return when the one under way has its response."""
-        with self._guard:
-            self._ended = True
 
 
 def _why_not(association: Association) -> str:
