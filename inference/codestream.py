@@ -17,11 +17,15 @@ MAGIC = (_SOI, _SOC_SIZ, _JP2_SIGNATURE)
 END = b"\xff\xd9"
 """How it ends: EOI of JPEG (T.81 B.1.1.3), EOC of JPEG 2000 (T.800 A.4.4)."""
 
+_SOT = b"\xff\x90"
 _SOS = 0xDA
 # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC), and JPEG-LS's SOF55 (F7).
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _SEQUENTIAL_DCT = frozenset({0xC0, 0xC1})
+_HUFFMAN = frozenset({0xC0, 0xC1, 0xC2, 0xC3})
+_ONES = 32 * b"\xff\x00"
+"""Bits that are all 1, which no Huffman code is (T.81 C.2), each 0xFF stuffed (B.1.1.5)."""
 _WHOLE_SPECTRUM = b"\x00\x3f"
 _LEAST_TILE_BYTES = 14
 """SOT and SOD, which every tile has at least one of (T.800 A.4.2, A.4.3)."""
@@ -59,11 +63,29 @@ def frame_size(codestream: bytes) -> FrameSize | None:
 
 
 def is_complete(codestream: bytes, size: FrameSize) -> bool:
-    """Whether its end marker is there, and room for all tiles: else it was cut off somewhere."""
+    """Whether its end marker is there, and every tile: else it was cut off, or lost a part."""
     if size.tiles * _LEAST_TILE_BYTES > len(codestream):
         return False
-    start = _scan_start(codestream) if codestream.startswith(_SOI) else 4
-    return codestream.rfind(END, max(start, 4)) >= 0
+    if not codestream.startswith(_SOI):
+        return _has_all_tiles(codestream, size.tiles)
+    return codestream.rfind(END, max(_scan_start(codestream), 4)) >= 0
+
+
+def _has_all_tiles(data: bytes, tiles: int) -> bool:
+    """Whether a JPEG 2000 image has a part of each tile, and no part ends after its end marker.
+
+    Decoders leave a tile black that has none. A tile part tells its tile and its length (T.800
+    A.4.2); the length of the last one may be 0, which means all that is left.
+    """
+    at, end = data.find(_SOC_SIZ) + 2, data.rfind(END)
+    while at + 4 <= end and not data.startswith(_SOT, at):  # the main header's marker segments
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    found: set[int] = set()
+    while at + 12 <= end and data.startswith(_SOT, at):
+        tile, length = struct.unpack_from(">HI", data, at + 4)
+        found.add(tile)
+        at = at + length if length else end
+    return at <= end and len(found) == tiles
 
 
 def _jpeg_size(data: bytes) -> FrameSize | None:
@@ -90,6 +112,20 @@ def with_whole_spectrum(codestream: bytes) -> bytes:
     if codestream[spectrum : spectrum + 2] == _WHOLE_SPECTRUM:
         return codestream
     return codestream[:spectrum] + _WHOLE_SPECTRUM + codestream[spectrum + 2 :]
+
+
+def with_guard(codestream: bytes) -> bytes:
+    """Put bits that no Huffman code begins with between a JPEG's last scan and its end marker.
+
+    A decoder that has all values by then passes over them. One that has not, since the scan was cut
+    off under an end marker, would make up what is missing; now it fails.
+    """
+    markers = {marker for marker, _ in _segments(codestream)}
+    end = codestream.rfind(END, max(_scan_start(codestream), 4))
+    if not markers & _HUFFMAN or end < 0:
+        return codestream
+    scanned = codestream[:end].rstrip(b"\xff")  # without the fill bytes of the marker
+    return scanned + _ONES + codestream[len(scanned) :]
 
 
 def _scan_start(data: bytes) -> int:

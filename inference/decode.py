@@ -33,7 +33,7 @@ from pydicom.uid import (
 )
 
 from inference import elements
-from inference.codestream import FrameSize, with_whole_spectrum
+from inference.codestream import FrameSize, with_guard, with_whole_spectrum
 from inference.encapsulated import (
     JPEG_BASELINE,
     JPEG_EXTENDED,
@@ -241,7 +241,7 @@ def _decode_encapsulated(
     if _is_grey_dct(size) and not image.PixelRepresentation:
         return _decode_grey_dct(codestream)
     syntax = syntax_of(size, film.syntax)
-    return _values(_with_frame(image, codestream, syntax), syntax, declared)
+    return _values(_with_frame(image, with_guard(codestream), syntax), syntax, declared)
 
 
 def _with_frame(image: Dataset, frame: bytes, syntax: UID) -> Dataset:

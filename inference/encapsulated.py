@@ -125,7 +125,7 @@ def check_codestream(
         _check_same("cells of {} bits", (-(-size.precision // 8) * 8,), (bits_allocated,))
     if not is_complete(codestream, size):
         raise RefusedError(
-            RefusalCode.UNDECODABLE, "The compressed pixel data is cut off: its end is missing."
+            RefusalCode.UNDECODABLE, "The compressed pixel data is cut off, or a part is missing."
         )
     return size
 

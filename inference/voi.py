@@ -13,6 +13,9 @@ from pydicom.dataset import Dataset
 
 from inference import elements
 
+_LEAST_SHARE = 0.99
+"""Of its entries that a LUT has at least: the last one stands for the few that are missing."""
+
 
 def modality_values(header: Dataset, stored: NDArray[Any]) -> NDArray[np.float64]:
     """Bring stored values to the modality's own: its LUT, else slope and intercept (C.11.1.1)."""
@@ -85,7 +88,7 @@ def read_lut(item: Dataset, header: Dataset, *, signed: bool) -> Lut | None:
     elif not signed and first < 0:
         first += 65536
     data = _lut_data(item, header, entries)
-    if data is None or not 8 <= bits <= 16:
+    if data is None or data.size < _LEAST_SHARE * entries or not 8 <= bits <= 16:
         return None
     return Lut(first, data[:entries], bits)
 

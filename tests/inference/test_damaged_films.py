@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pydicom
 import pytest
 from pydicom.encaps import get_frame
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -21,6 +23,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
@@ -35,6 +38,14 @@ from tests.inference.films import make_dataset, make_film, make_picture, write_e
 
 MAX_PIXELS = 4_000_000
 UNDEFINED = 0xFFFFFFFF
+TILED = (
+    "|4;u>04V?f0000W0000W00000000000000G0000G0000000000009R90sm3}3;+NC0RR951ONg5TmS?>K>uU_B"
+    ">(|Ka%Ew3Wn>^?c_2@4Wo}APMMofZWpZ<AZ*CwmE;TMN|BwI*0000005kvr|C8SmFcLRq+RKOX{`nd<>Ds?2>M"
+    "x+^dy{iWVHb5(N2C6d0W?Z<|BwI*0096105kvr|C7&#jI7&lFARLRc4XHs+_x{w8I5?{_Q`ZN*mD)&w>c7SKHs"
+    "MF|BwI*00IC204V?g|C7%$5l|7@tiGwLJyE@(Y^4}2MHMI~5+S2_Y5$M_3IGED001Wd0soWFE=^frkrWtTw3`|"
+    "%F9HZ>wg_PRqe&Hg|Je"
+)
+"""A film of 32 x 32 pixels in four tiles, in JPEG 2000, encoded by OpenJPEG."""
 DELIMITER = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
@@ -119,13 +130,58 @@ def test_a_codestream_damaged_in_the_middle_is_refused(
     refused(path, "decoded")
 
 
-@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEGLSNearLossless, JPEGBaseline8Bit])
-def test_a_codestream_cut_off_under_a_new_end_is_refused(tmp_path: Path, syntax: UID) -> None:
-    path = make_film(tmp_path / "film.dcm", syntax=syntax)
-    frame = frame_of(path)
-    cut = frame[: len(frame) // 3] + b"\xff\xd9"
+@pytest.mark.parametrize("kept", [0.33, 0.9, 0.99])
+@pytest.mark.parametrize(
+    ("syntax", "bits"),
+    [
+        (JPEGLSLossless, 8),
+        (JPEGLSNearLossless, 8),
+        (JPEGBaseline8Bit, 8),
+        (JPEGExtended12Bit, 12),
+        (JPEGLossless, 12),
+        (JPEGLosslessSV1, 12),
+        (JPEGLosslessSV1, 16),
+    ],
+)
+def test_a_codestream_cut_off_under_a_new_end_is_refused(
+    tmp_path: Path, syntax: UID, bits: int, kept: float
+) -> None:
+    path = make_film(tmp_path / "film.dcm", make_picture(bits=bits), syntax=syntax, BitsStored=bits)
+    frame = frame_of(path).rstrip(b"\0")
+    cut = frame[: int(kept * len(frame))] + b"\xff\xd9"
     write_encapsulated(path, pydicom.dcmread(path), cut, syntax)
     refused(path, "decoded")
+
+
+def test_colour_cut_off_under_a_new_end_is_refused(tmp_path: Path) -> None:
+    picture = np.stack([make_picture(), make_picture()[::-1], make_picture()], axis=-1)
+    dataset = make_dataset(
+        picture,
+        SOPClassUID=SecondaryCaptureImageStorage,
+        PhotometricInterpretation="YBR_FULL_422",
+    )
+    frame = cv2.imencode(".jpg", picture)[1].tobytes()
+    path = write_encapsulated(tmp_path / "whole.dcm", dataset, frame, JPEGBaseline8Bit)
+    assert decode(path, max_pixels=MAX_PIXELS)[1].shape == picture.shape
+    cut = frame[: len(frame) // 2] + b"\xff\xd9"
+    refused(write_encapsulated(tmp_path / "cut.dcm", dataset, cut, JPEGBaseline8Bit), "decoded")
+
+
+@pytest.mark.parametrize("tile", [0, 1, 3])
+def test_a_jpeg_2000_that_lacks_a_tile_is_refused(tmp_path: Path, tile: int) -> None:
+    """Its decoder would leave the tile black, which nobody could tell from a healthy lung."""
+    whole = base64.b85decode(TILED)
+    dataset = make_dataset(np.zeros((32, 32), np.uint8))
+    path = write_encapsulated(tmp_path / "whole.dcm", dataset, whole, JPEG2000)
+    assert decode(path, max_pixels=MAX_PIXELS)[1].std() > 10
+    head, *tiles = whole.removesuffix(b"\xff\xd9").split(b"\xff\x90\x00\x0a")
+    assert len(tiles) == 4
+    del tiles[tile]
+    lacking = b"\xff\x90\x00\x0a".join([head, *tiles]) + b"\xff\xd9"
+    refused(
+        write_encapsulated(tmp_path / "lacking.dcm", dataset, lacking, JPEG2000),
+        "cut off, or a part is missing",
+    )
 
 
 def test_a_sequential_jpeg_without_its_spectrum_is_read(tmp_path: Path) -> None:

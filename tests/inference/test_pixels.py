@@ -219,6 +219,19 @@ def test_lut_data_in_words_of_either_order_is_read(order: str) -> None:
     assert display_image(header, stored).tolist() == [[0, 25, 255]]
 
 
+def test_a_lut_that_is_cut_off_gives_way_to_the_window() -> None:
+    """All values beyond its end would be of one grey."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, 12])
+    item.add_new("LUTData", "OW", np.arange(1000, dtype="<u2").tobytes())
+    stored = np.array([[0, 1000], [2000, 4095]], np.uint16)
+    header = make_dataset(stored, BitsStored=12, WindowCenter=2048, WindowWidth=4096)
+    header.VOILUTSequence = Sequence([item])
+    header.ModalityLUTSequence = Sequence([item])
+    header.set_original_encoding(False, True)
+    assert display_image(header, stored).tolist() == [[0, 62], [125, 255]]
+
+
 def test_lut_data_in_bytes_is_read() -> None:
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [4, 0, 8])
