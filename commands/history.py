@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from commands.plain_table import plain_table
 from db import history
 from db.models import Instance, ShadowReading, Study, columns_of
+from db.states import Subject
 
 _COLORS = {"opacity": "red", "abnormal": "yellow", "normal": "green", "failed": "magenta"}
 
@@ -42,8 +43,11 @@ def rows(session: Session, wanted: history.Filter, limit: int) -> list[dict[str,
             "bundle": study.bundle,
             "reported": _iso(study.reported_at),
             "deliveries": {
-                each.destination: f"{each.sent} sent, {each.pending} pending,"
-                f" {each.rejected} rejected"
+                each.destination: {
+                    "sent": each.sent,
+                    "pending": each.pending,
+                    "rejected": each.rejected,
+                }
                 for each in sent.get(study.id, [])
             },
         }
@@ -54,20 +58,29 @@ def rows(session: Session, wanted: history.Filter, limit: int) -> list[dict[str,
 def print_table(found: list[dict[str, Any]], console: Console) -> None:
     """Print studies for people."""
     columns = ("id", "received", "patient", "accession", "from", "state", "finding", "", "sent")
-    table = plain_table(*columns, right=("id", ""))
+    table = plain_table(*columns, right=("id",), whole=("received", "state", "finding", ""))
     for row in found:
         table.add_row(
             str(row["id"]),
-            (row["received"] or "")[:19].replace("T", " "),
+            (row["received"] or "")[:16].replace("T", " "),
             Text(row["patient_id"] or row["patient_name"] or "-"),
             Text(row["accession_number"] or "-"),
             Text(row["source"]),
-            row["state"] + (", urgent" if row["priority"] == "urgent" else ""),
+            row["state"],
             Text(row["finding"] or "-", style=_COLORS.get(row["finding"] or "", "")),
-            "" if row["probability"] is None else f"{row['probability']:.0%}",
-            "; ".join(f"{name}: {text}" for name, text in row["deliveries"].items()) or "-",
+            "" if row["probability"] is None else f"{row['probability']:.0%}{_urgent(row)}",
+            "; ".join(map(_sent, row["deliveries"].items())) or "-",
         )
     console.print(table if found else "No study fits.")
+
+
+def _urgent(row: dict[str, Any]) -> str:
+    return " urgent" if row["priority"] == "urgent" else ""
+
+
+def _sent(deliveries: tuple[str, dict[str, int]]) -> str:
+    name, counts = deliveries
+    return f"{name}: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
 def print_csv(found: list[dict[str, Any]]) -> None:
@@ -140,12 +153,23 @@ def print_study(session: Session, study: Study, console: Console) -> None:
 
 
 def print_timeline(session: Session, study_id: int, console: Console) -> None:
-    """Print every event of a study."""
-    table = plain_table("when", "what", "state", "why")
+    """Print every event of a study, its images numbered as they came."""
+    study = session.get_one(Study, study_id)
+    names = {
+        (Subject.INSTANCE, image.id): f"image {number}"
+        for number, image in enumerate(study.instances, start=1)
+    }
+    names |= {
+        (Subject.DELIVERY, each.id): f"{result.kind} to {each.destination}"
+        for report in study.reports
+        for result in report.results
+        for each in result.deliveries
+    }
+    table = plain_table("when", "what", "state", "why", whole=("when",))
     for event in history.timeline(session, study_id):
         table.add_row(
             f"{event.at:%Y-%m-%d %H:%M:%S.%f}"[:-3],
-            f"{event.subject.value} {event.subject_id}",
+            Text(names.get((event.subject, event.subject_id), event.subject.value)),
             event.state,
             Text(event.reason or ""),
         )

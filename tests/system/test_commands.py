@@ -48,8 +48,8 @@ def test_history_lists_every_study_with_its_finding_and_deliveries(
         assert row["state"] == "reported"
         assert row["study_instance_uid"] == str(dcmread(film).StudyInstanceUID)
         assert row["source"] == "MODALITY1"
-        sent = "1 sent" if row["finding"] == "failed" else "2 sent"
-        assert row["deliveries"] == {"pacs": f"{sent}, 0 pending, 0 rejected"}
+        sent = 1 if row["finding"] == "failed" else 2
+        assert row["deliveries"] == {"pacs": {"sent": sent, "pending": 0, "rejected": 0}}
     assert sum(row["finding"] == "failed" for row in rows) == 1
 
 
