@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from commands.check import Check, Verdict
+from commands.doctor_sources import archives, is_free, stow
 from commands.doctor_tls import certificates
 from commands.send import echo
 from db import bundles, history, migrations
@@ -24,10 +23,7 @@ from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.predict import Predictor
 from inference.urgency import unknown_point
 from inference.worker.registry import Registry
-from scp_service.archives.found import ArchiveError, RetrieveError, UnavailableError
-from scp_service.archives.kinds import archive_of
 from scp_service.destinations import PeerError, connector
-from scp_service.destinations.connector import PROBE_SECONDS
 from scp_service.store_scu import Peer
 from settings import Destination, Loaded, Settings, doubts, mask_url
 
@@ -45,22 +41,9 @@ def examine(loaded: Loaded) -> Iterator[Check]:
     yield from certificates(settings, datetime.now(UTC))
     yield from _destinations(settings)
     yield from archives(settings)
+    yield from stow(settings)
     yield _gpu()
     yield from _bundle(settings)
-
-
-def archives(settings: Settings) -> Iterator[Check]:
-    """Ask every archive that films may be fetched from whether it is there."""
-    for archive in settings.archives:
-        name = f"archive {archive.name}"
-        hurried = archive.model_copy(update={"timeout_seconds": PROBE_SECONDS})
-        with closing(archive_of(hurried, settings, None)) as asked:
-            try:
-                asked.probe()
-            except (ArchiveError, RetrieveError, UnavailableError) as error:
-                yield Check(name, Verdict.BAD, f"{asked.where}: {error}")
-            else:
-                yield Check(name, Verdict.GOOD, f"{asked.where} answers")
 
 
 def print_checks(checks: Iterator[Check], console: Console) -> bool:
@@ -148,7 +131,7 @@ def _listener(settings: Settings) -> Iterator[Check]:
         yield Check(
             "listener", Verdict.GOOD, f"port {listener.port} answers as {listener.ae_title}"
         )
-    elif _is_free(listener.host, listener.port):
+    elif is_free(listener.host, listener.port):
         yield Check(
             "listener",
             Verdict.NOTE,
@@ -235,13 +218,3 @@ def _active(settings: Settings) -> Bundle:
     if key is None:
         return load_bundle(settings.worker.bundle)
     return Registry(settings.data_path).load(key)
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.check import Verdict
-from commands.doctor import archives
+from commands.doctor_sources import archives
 from db.files import FileStore
 from db.session import Database
 from scp_service.archives import fetch as fetching

@@ -19,6 +19,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, RLELossless
 from sqlalchemy import func, select
 
+from commands import doctor_sources
 from db.files import FileStore
 from db.models import Instance, Study, Task
 from db.session import Database
@@ -308,6 +309,29 @@ def test_over_tls_only_a_sender_with_a_certificate_of_an_allowed_name_gets_in(
     ):
         send(settings.dicomweb.port, trial.client)
     assert len(held(database)) == 1
+
+
+def test_doctor_tells_whether_films_can_come(
+    database: Database, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stow(database, store, enabled=True) as settings:
+        answers, open_to_all = doctor_sources.stow(settings)
+        monkeypatch.setattr(FileStore, "free_bytes", lambda _: -1)
+        full, _ = doctor_sources.stow(settings)
+    free, _ = doctor_sources.stow(settings)
+    with (
+        socket.create_server(("127.0.0.1", settings.dicomweb.port)),
+        monkeypatch.context() as hurry,
+    ):
+        hurry.setattr(doctor_sources, "PROBE_SECONDS", 0.2)
+        taken, _ = doctor_sources.stow(settings)
+    assert [each.verdict.value for each in (answers, full, free, taken)] == [
+        "ok",
+        "BAD",
+        "note",
+        "BAD",
+    ]
+    assert "anyone on this machine may send" in open_to_all.text
 
 
 # Senders that take their time -------------------------------------------------------------------
