@@ -1,4 +1,4 @@
-"""Jobs that happen by the clock: quiet studies, lost leases, retention, the files' digests.
+"""Jobs that happen by the clock: quiet studies, lost leases, retention, digests, archives.
 
 Every job is idempotent, so that it does no harm when two machines run it at once.
 """
@@ -9,7 +9,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import select
@@ -23,7 +24,7 @@ from db.recovery import pull_back, return_expired
 from db.session import Database
 from db.states import Subject
 from db.studies import close_quiet, has_quiet
-from settings import Settings
+from settings import Archive, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +105,14 @@ class Jobs:
         if deleted:
             _log.info("%d studies were deleted after %d days.", deleted, days)
 
+    def poll(self, archive: Archive, stop: threading.Event) -> None:
+        """Fetch what is new in an archive; ends early when `stop` is set."""
+        # Only here, since most sites have their archive push, and the libraries take memory.
+        from scp_service.archives.polling import poll
+
+        now = datetime.now().astimezone()
+        poll(archive, self._settings, self._database, self._store, stop, now)
+
     def tidy(self) -> None:
         """Delete what killed workers left half written an hour ago or earlier."""
         removed = self._store.remove_stale_partials(before=time.time() - _STALE_SECONDS)
@@ -156,13 +165,19 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
     hour = settings.retention.integrity_check_hour
     every(_guarded(jobs.tidy), "cron", minute=37)
     every(_guarded(jobs.check_files), "cron", hour=hour, minute=0)
+    for archive in settings.archives:
+        if archive.poll_minutes:
+            poll = partial(jobs.poll, archive, stop)
+            at_once = datetime.now(UTC)
+            minutes = archive.poll_minutes
+            every(_guarded(poll), "interval", minutes=minutes, next_run_time=at_once)
     scheduler.start()
     stop.wait()
     scheduler.shutdown(wait=True)
 
 
 def _guarded(job: Callable[[], object]) -> Callable[[], None]:
-    """Let a job fail for once when the database does: it comes again by the clock."""
+    """Let a job fail for once, and say so: it comes again by the clock."""
 
     def run() -> None:
         try:
@@ -171,5 +186,8 @@ def _guarded(job: Callable[[], object]) -> Callable[[], None]:
             _log.error("A scheduled job failed: the database (%s).", type(error).__name__)
         except OSError as error:
             _log.error("A scheduled job failed: the data folder (%s).", error.strerror)
+        except Exception as error:
+            # The text of one that nobody foresaw may hold a name.
+            _log.error("A scheduled job failed (%s).", type(error).__name__)
 
     return run

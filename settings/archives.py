@@ -30,6 +30,12 @@ class Archive(Section):
     studies_per_minute: float = Field(
         30, gt=0, description="How many studies a minute are fetched at most."
     )
+    poll_minutes: float = Field(
+        0,
+        ge=0,
+        description="Fetch what is new of yesterday and today every so many minutes, while `hilum"
+        " serve` runs; 0: only by `hilum fetch`.",
+    )
     timeout_seconds: float = Field(
         120, gt=0, description="Wait for an answer; an archive may have to load films from tape."
     )

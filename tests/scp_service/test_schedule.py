@@ -278,6 +278,28 @@ def test_the_clock_runs_the_jobs_and_a_failing_one_comes_again(
     assert "CANARY" not in caplog.text
 
 
+def test_archives_that_are_to_be_polled_are_and_others_are_not(
+    database: Database, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = {"kind": "dicomweb", "url": "http://127.0.0.1:9"}
+    settings = configured(
+        store.root,
+        archives=[{"name": "polled", "poll_minutes": 0.001, **archive}, {"name": "not", **archive}],
+    )
+    polled = []
+    monkeypatch.setattr(Jobs, "poll", lambda _self, archive, _stop: polled.append(archive.name))
+    stop = threading.Event()
+    jobs = Jobs(settings, database, store, "schedule@test:1")
+    running = threading.Thread(target=run_jobs, args=(jobs, settings, stop))
+    running.start()
+    try:
+        peers.wait_until(lambda: len(polled) >= 2, "the archive to be polled twice")
+    finally:
+        stop.set()
+        running.join(30)
+    assert set(polled) == {"polled"}
+
+
 def test_a_clock_that_is_set_back_by_a_day_puts_nothing_off_by_a_day(
     database: Database, jobs: Jobs, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

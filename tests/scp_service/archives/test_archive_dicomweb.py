@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from db.files import FileStore
 from db.models import Task
 from db.session import Database
 from scp_service.archives import fetch as fetching
+from scp_service.archives import polling
 from scp_service.archives.found import ArchiveError, RetrieveError, UnavailableError
 from scp_service.certificates import make_trial
 from tests import peers
@@ -29,6 +31,7 @@ from tests.scp_service.archives.fetching import held, outcomes, prepared
 from tests.scp_service.destinations.web_servers import Asked, Told, WebServer
 from tests.scp_service.dicomweb.posting import BOUNDARY, RELATED, file, multipart
 from tests.scp_service.films import cr, uid
+from tests.scp_service.running import configured
 
 LOGIN = {"username": "hilum", "password": "hush"}
 
@@ -123,6 +126,7 @@ class Pacs:
     garbage: bytes = b""
     retrieved: list[str] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
+    dates: set[str] = field(default_factory=set)
 
     def __call__(self, asked: Asked) -> Told:
         """Answer a request."""
@@ -148,6 +152,7 @@ class Pacs:
     def _search(self, parts: list[str], query: dict[str, list[str]]) -> Told:
         if self.status != 200:
             return Told(self.status)
+        self.dates |= set(query.get("StudyDate", ()))
         level = {"studies": "Study", "series": "Series", "instances": "SOP"}[parts[-1]]
         above = dict(zip(parts[::2], parts[1::2], strict=False))
         found: dict[str, Dataset] = {}
@@ -321,3 +326,34 @@ def test_over_tls_the_servers_certificate_must_be_of_our_ca(
             outcomes(at(server, tls={"ca": str(foreign.ca)}), database, store)
         with pytest.raises(UnavailableError, match="TLS failed"):
             outcomes(at(server, tls={"ca": str(trial.ca)}), database, store)
+
+
+# Without being asked ---------------------------------------------------------------------------
+
+
+def test_an_archive_is_polled_for_yesterday_and_today_and_what_is_new_comes(
+    database: Database, store: FileStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = datetime(2024, 3, 2, 0, 1, tzinfo=UTC)
+    pacs = Pacs([cr()])
+    with WebServer(pacs) as server, caplog.at_level("INFO"):
+        settings = configured(
+            store.root, archives=[{"name": "pacs", **at(server), "studies_per_minute": 60_000}]
+        )
+
+        def poll() -> None:
+            polling.poll(settings.archives[0], settings, database, store, threading.Event(), now)
+
+        poll()
+        pacs.films += [cr(), cr()]
+        poll()
+        poll()
+        assert len(held(database)) == 3
+        assert pacs.dates == {"20240301-20240302"}
+        assert [each.getMessage() for each in caplog.records if "fetched" in each.getMessage()] == [
+            "1 studies were fetched from pacs.",
+            "2 studies were fetched from pacs.",
+        ]
+        pacs.status = 403
+        poll()
+    assert "does not accept our login" in caplog.text
