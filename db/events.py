@@ -9,6 +9,12 @@ from sqlalchemy.orm import Session
 from db.models import Event
 from db.states import Subject
 
+STOPPED = "stopped"
+"""Of a study: a result could not be made, or is not valid, and goes nowhere; the reason says why.
+
+No state that a study stays in: the event has the time of the revision that the result is not in.
+"""
+
 
 def record(
     session: Session,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from db import queue
 from db.deliveries import plan
-from db.events import record
+from db.events import STOPPED, record
 from db.images import reopen
 from db.models import (
     Delivery,
@@ -25,9 +25,6 @@ from db.models import (
 )
 from db.states import InstanceState, Priority, StudyState, Subject, TaskKind
 from db.studies import move
-
-STOPPED = "stopped"
-"""Of an event: a result that is not valid was made and goes nowhere; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True)

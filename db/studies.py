@@ -8,8 +8,8 @@ from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session
 
 from db import images, queue
-from db.events import record
-from db.models import Instance, Study, Task
+from db.events import STOPPED, record
+from db.models import Event, Instance, Study, Task
 from db.states import InstanceState, Priority, StudyState, Subject, TaskKind, TaskState
 
 
@@ -31,8 +31,8 @@ def retry(session: Session, study_id: int, *, now: datetime) -> int:
     """Try again what went wrong with a study; return how many things were put back to work.
 
     Quarantined and refused images are read anew (what is refused may have changed since), which
-    makes a revision of a report that is out already; a failed report is made anew. Its deliveries
-    are `db.deliveries.resend`'s.
+    makes a revision of a report that is out already; a report that failed, or that lacks what was
+    stopped, is made anew. Its deliveries are `db.deliveries.resend`'s.
     """
     study = session.get_one(Study, study_id, with_for_update=True)
     again = [
@@ -50,7 +50,7 @@ def retry(session: Session, study_id: int, *, now: datetime) -> int:
     for instance in again:
         images.reopen(session, instance, reason="retried by hand", now=now)
     queue.renew(session, TaskKind.READ, [instance.id for instance in again], now=now)
-    report_failed = study.state is StudyState.FAILED
+    report_failed = study.state is StudyState.FAILED or _lacks_a_result(session, study)
     if again or report_failed:
         move(session, study, StudyState.OPEN, reason="retried by hand", now=now)
     return len(again) + int(report_failed)
@@ -60,6 +60,14 @@ def move(session: Session, study: Study, state: StudyState, *, reason: str, now:
     """Bring a study into a state, with the reason in its history."""
     study.state = state
     record(session, Subject.STUDY, study.id, state, study_id=study.id, at=now, reason=reason)
+
+
+def _lacks_a_result(session: Session, study: Study) -> bool:
+    """Whether something of the report that is out was stopped."""
+    stopped = exists().where(
+        Event.study_id == study.id, Event.state == STOPPED, Event.at == study.reported_at
+    )
+    return study.state is StudyState.REPORTED and bool(session.scalar(select(stopped)))
 
 
 def _quiet(quiet_seconds: float, now: datetime) -> Select[int, Priority]:

@@ -583,6 +583,20 @@ def test_a_study_whose_report_was_stopped_has_failed_and_can_be_retried(database
     assert (study.state, study.revision) == (StudyState.REPORTED, 2)
 
 
+def test_a_report_that_lacks_what_was_stopped_can_be_made_again(
+    database: Database, clock: Clock
+) -> None:
+    _await_report(database)
+    stopped = ("the overlays are not sent: a fault",)
+    study_id = report(database, made=new_report(new_result("sr"), stopped=stopped))
+    clock.move(seconds=10)
+    assert retry(database, clock, study_id) == 1
+    assert close_quiet(database, 0) == 1
+    report(database, made=new_report(new_result("sr"), new_result("sc")))
+    clock.move(seconds=10)
+    assert retry(database, clock, study_id) == 0, "nothing of the revision was stopped"
+
+
 def _await_report(database: Database) -> None:
     receive(database, film())
     read_all(database)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 
+from db import studies
 from db.files import FileStore
 from db.models import Event, Instance, Report, Result, StoredReading, Study
 from db.session import Database
@@ -53,7 +54,7 @@ def jpeg_2000_film(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-def test_a_film_whose_overlay_crashes_is_reported_without_it(
+def test_a_film_whose_overlay_crashes_is_reported_without_it_and_with_it_once_retried(
     attempts: int,
     database: Database,
     store: FileStore,
@@ -77,11 +78,18 @@ def test_a_film_whose_overlay_crashes_is_reported_without_it(
         os.utime(store.path(image.path), (1, 1))  # a changed file is decoded anew
         close_quiet(database, 0)
         wait_until(lambda: rows(database, Report), "a report", seconds=60)
-    assert [each.kind for each in rows(database, Result)] == ["sr"]
-    (report,) = rows(database, Report)
-    assert report.finding == "opacity"
-    [stopped] = [each.reason for each in rows(database, Event) if each.state == "stopped"]
-    assert stopped == "the overlays are not sent: The decoder crashed with signal 6 (SIGABRT)"
+        [stopped] = [each.reason for each in rows(database, Event) if each.state == "stopped"]
+        assert stopped == "the overlays are not sent: The decoder crashed with signal 6 (SIGABRT)"
+        assert [each.kind for each in rows(database, Result)] == ["sr"]
+
+        decoder.fails({})
+        with database.write() as session:
+            again = studies.retry(session, image.study_id, now=database.now(session))
+        assert again == 1
+        close_quiet(database, 0)
+        wait_until(lambda: len(rows(database, Report)) == 2, "a revision", seconds=60)
+    assert [each.kind for each in rows(database, Result)] == ["sr", "sr", "sc"]
+    assert {each.finding for each in rows(database, Report)} == {"opacity"}
 
 
 def test_what_the_database_does_not_take_keeps_nothing_else_waiting(
