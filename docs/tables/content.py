@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydicom.sr.coding import Code
@@ -56,6 +56,7 @@ class _Merged:
     parents: dict[Place, int] = field(default_factory=dict)
 
     def add(self, root: Node) -> None:
+        """Count the items of a report."""
         place: Place = (_step(root),)
         self._note(place, [root])
         self._add(root, place)
@@ -70,12 +71,12 @@ class _Merged:
             for each in nodes:
                 self._add(each, below)
 
-    def _note(self, place: Place, nodes: Iterable[Node]) -> None:
-        found = list(nodes)
-        self.counts.setdefault(place, []).append(len(found))
-        self.values.setdefault(place, {}).update(dict.fromkeys(map(_value, found)))
+    def _note(self, place: Place, nodes: Sequence[Node]) -> None:
+        self.counts.setdefault(place, []).append(len(nodes))
+        self.values.setdefault(place, {}).update(dict.fromkeys(map(_value, nodes)))
 
     def multiplicity(self, place: Place) -> str:
+        """Return how many such items stand below one parent, as PS3.16 writes it."""
         counts, parents = self.counts[place], self.parents.get(place[:-1], len(self.counts[place]))
         least = min(counts) if len(counts) == parents else 0
         most = "n" if max(counts) > 1 else "1"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 import codes
-from docs.tables import content
+from docs.tables import attributes, content
 from docs.tables.marked import MarkerError, fill, table
 from docs.tables.statement import STATEMENT, written
 from docs.tables.values import Counted, at
@@ -37,6 +39,27 @@ def test_the_tree_shows_every_concept_that_a_report_can_hold() -> None:
         if isinstance(code, Code) and f"({code.value}, {code.scheme_designator}, " not in tree
     }
     assert unseen == elsewhere
+
+
+@pytest.mark.parametrize(
+    ("made", "attribute", "told"),
+    [
+        (attributes.report, "Study Instance UID", "1 | ALWAYS | as in the image"),
+        (attributes.report, "Content Date", "1 | ALWAYS | from time of the reading"),
+        (attributes.report, "SOP Instance UID", "1 | ALWAYS | from images, model, revision"),
+        (attributes.report, "Predecessor Documents Sequence", "1C | ANAP | from revision"),
+        (attributes.report, "Completion Flag", "1 | ALWAYS | `COMPLETE` or `PARTIAL`"),
+        (attributes.overlay, "Rows", "1 | ALWAYS | from images, settings"),
+        (attributes.overlay, "Patient Orientation", "2C | VNAP | as in the image"),
+        (attributes.presentation_state, ">>Graphic Data", "1 | ALWAYS | from reading"),
+        (attributes.presentation_state, "Content Creator's Name", "3 | EMPTY | "),
+    ],
+)
+def test_where_a_value_comes_from_is_found_out(
+    made: Callable[[], str], attribute: str, told: str
+) -> None:
+    rows = [line for line in made().splitlines() if f"| {attribute} |" in line]
+    assert [row for row in rows if row.endswith(f"| {told} |")] != [], rows
 
 
 def test_a_table_takes_the_place_of_the_old_one_and_nothing_else_changes() -> None:
