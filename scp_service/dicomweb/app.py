@@ -113,6 +113,8 @@ class _Studies:
             raise HTTPException(400, "the study in the URL is no UID")
         if not stow.accepts_json(request.headers.get("accept", "")):
             raise HTTPException(406, f"the response is {stow.DICOM_JSON}, which is not accepted")
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise HTTPException(415, "the body is compressed, which is not taken")
         try:
             boundary = stow.boundary_of(request.headers.get("content-type", ""))
         except ValueError as error:

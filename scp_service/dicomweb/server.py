@@ -19,6 +19,7 @@ from db.files import FileStore
 from db.session import Database
 from scp_service.dicomweb.app import application
 from scp_service.receive import Receiver, receiving
+from scp_service.server import set_options
 from scp_service.tls import names_in, server_context
 from scp_service.tls_server import Refusals
 from settings import Dicomweb, Settings
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG = 128
 _MOST_CONNECTIONS = 256
+_MOST_IDLE = 64
 _KEEP_ALIVE_SECONDS = 5
 _PATIENCE_SECONDS = 10.0
 _LONGEST_HEADER_BYTES = 65_536
@@ -84,7 +86,8 @@ def _configuration(
 ) -> uvicorn.Config:
     web = settings.dicomweb
     names = frozenset(name.lower() for name in web.tls.client_names)
-    protocol: Any = functools.partial(GuardedProtocol, names, Refusals())
+    idle: dict[GuardedProtocol, None] = {}
+    protocol: Any = functools.partial(GuardedProtocol, names, Refusals(), idle)
     context = server_context(web.tls) if web.tls.enabled else None
     return uvicorn.Config(
         application(settings, database, store, receiver),
@@ -107,17 +110,30 @@ class GuardedProtocol(H11Protocol):
     """HTTP/1.1 that waits for nobody without end, and looks at certificates' names."""
 
     def __init__(
-        self, names: frozenset[str], refusals: Refusals, *args: Any, **kwargs: Any
+        self,
+        names: frozenset[str],
+        refusals: Refusals,
+        idle: dict[GuardedProtocol, None],
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
-        """Take up the names that certificates may carry (empty: any); the rest is uvicorn's."""
+        """Take up what all connections share; the rest is uvicorn's.
+
+        Args:
+            names: those that certificates may carry; empty: any.
+            refusals: tells of certificates that carry none of them.
+            idle: the connections that have nothing to say yet, in the order that they came in.
+        """
         super().__init__(*args, **kwargs)
         self._names = names
         self._refusals = refusals
+        self._idle = idle
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; a peer without an allowed name is hung up on."""
         super().connection_made(transport)
+        set_options(transport.get_extra_info("socket"))
         if self._names and not self._names & names_in(transport.get_extra_info("peercert") or {}):
             address = self.client[0] if self.client else "an unknown address"
             self._refusals.tell(address, "its certificate carries no allowed name")
@@ -136,13 +152,23 @@ class GuardedProtocol(H11Protocol):
         self._unwatch()
 
     def _watch(self) -> None:
-        """Have a deadline while a header is awaited, or the rest of what was answered already."""
+        """Have a deadline while a header is awaited, or the rest of what was answered already.
+
+        Whoever has waited longest is hung up on where too many wait: a sender that is in earnest
+        says at once what it wants.
+        """
         if self.conn.their_state is not h11.IDLE and self.conn.our_state is not h11.DONE:
             self._unwatch()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(_PATIENCE_SECONDS, self.transport.close)
+            self._idle[self] = None
+            if len(self._idle) > _MOST_IDLE:
+                oldest = next(iter(self._idle))
+                oldest._unwatch()
+                oldest.transport.abort()
 
     def _unwatch(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        self._idle.pop(self, None)

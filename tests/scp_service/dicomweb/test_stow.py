@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -151,6 +152,7 @@ def test_a_film_of_another_study_than_the_urls_is_refused(
         (415, {"Content_Type": "application/json"}),
         (415, {"Content_Type": 'multipart/related; type="application/dicom+json"; boundary=a'}),
         (415, {"Content_Type": "multipart/form-data; boundary=a"}),
+        (415, {"Content_Encoding": "gzip"}),
         (400, {"Content_Type": 'multipart/related; type="application/dicom"'}),
         (400, {"Content_Type": RELATED.replace(BOUNDARY, "another")}),
         (406, {"Accept": "application/dicom+xml"}),
@@ -346,6 +348,31 @@ def test_a_sender_that_says_nothing_or_half_a_header_is_hung_up_on(
             with connected(settings) as connection:
                 connection.sendall(said)
                 assert connection.recv(100) == b""
+
+
+def test_an_answer_waits_for_no_acknowledgement(
+    database: Database, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Header and body of an answer are two packets, and Nagle's algorithm would part them."""
+    made, options = server.GuardedProtocol.connection_made, []
+
+    def noted(self: server.GuardedProtocol, transport: Any) -> None:
+        made(self, transport)
+        connection = transport.get_extra_info("socket")
+        options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(server.GuardedProtocol, "connection_made", noted)
+    with stow(database, store) as settings:
+        assert post(settings, multipart(file(cr()))).status == 200
+    assert options
+    assert all(options)
+
+
+def test_connections_that_say_nothing_keep_nobody_out(database: Database, store: FileStore) -> None:
+    with stow(database, store) as settings, ExitStack() as idle:
+        for _ in range(300):
+            idle.enter_context(connected(settings)).sendall(b"P")
+        assert post(settings, multipart(file(cr()))).status == 200
 
 
 def test_a_sender_that_stops_in_the_middle_is_answered_and_leaves_nothing_over(
