@@ -118,7 +118,10 @@ class Worker(Section):
         4_294_967_296, ge=536_870_912, description="Address space of one decoding process."
     )
     max_pixels: int = Field(
-        100_000_000, ge=1024, description="Largest image read, in pixels (rows x columns)."
+        50_000_000,
+        ge=1024,
+        description="Largest image read, in pixels (rows x columns); one takes about 10 bytes of"
+        " memory each while it is decoded. Films of the chest have up to 20 million.",
     )
     prevalence: float | None = Field(
         None,
