@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from commands.plain_table import plain_table
 from commands.problem import ProblemError
+from commands.progress import bars
 from commands.roles import configure_logging, opened
 from commands.send import echo
 from scp_service.archives.fetch import Fetch, Outcome, Plan, Result
@@ -162,11 +162,9 @@ def _notice(settings: Settings, archive: Archive, console: Console) -> None:
 
 def _list(run: Fetch, studies: list[FoundStudy], console: Console, *, show_patients: bool) -> bool:
     plans = [run.plan(study) for study in studies]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("study date", "description", "here", "to come"):
-        table.add_column(name, justify="right" if name in ("here", "to come") else "left")
-    for name in ("patient", "name", "accession") if show_patients else ():
-        table.add_column(name)
+    patients = ("patient", "name", "accession") if show_patients else ()
+    columns = ("study date", "description", "here", "to come", *patients)
+    table = plain_table(*columns, right=("here", "to come"))
     for plan in plans:
         table.add_row(*_cells(plan, show_patients=show_patients))
     console.print(table)
@@ -191,14 +189,7 @@ def _cells(plan: Plan, *, show_patients: bool) -> list[Text]:
 def _run(run: Fetch, studies: list[FoundStudy], console: Console, *, show_patients: bool) -> bool:
     outcomes: list[Outcome] = []
     try:
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        ) as progress:
+        with bars(console) as progress:
             bar = progress.add_task("fetching", total=len(studies))
 
             def rest(seconds: float) -> None:

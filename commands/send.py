@@ -9,8 +9,8 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from commands.progress import bars
 from scp_service.answer import PeerError
 from scp_service.store_scu import VERIFICATION, Peer, associated
 
@@ -60,17 +60,10 @@ def send(paths: Sequence[Path], peer: Peer, console: Console) -> int:
     if not films:
         return failed
     with (
-        Progress(
-            TextColumn("sending"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        ) as progress,
+        bars(console) as progress,
         associated(peer, contexts[:_MOST_CONTEXTS]) as sender,
     ):
-        for film in progress.track(films):
+        for film in progress.track(films, description="sending"):
             if not sender.accepts(film.sop_class_uid, film.transfer_syntax_uid):
                 failed += 1
                 progress.console.print(
