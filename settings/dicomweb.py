@@ -47,7 +47,7 @@ class Dicomweb(Section):
 
     @model_validator(mode="after")
     def _guarded_beyond_this_machine(self) -> Dicomweb:
-        if self.enabled and not self.is_guarded and not _is_this_machine(self.host):
+        if not self.is_guarded and not _is_this_machine(self.host):
             raise ValueError(
                 'a token is needed, or tls with client_certificate = "required", where others than'
                 " this machine reach the port (host)"

@@ -63,7 +63,7 @@ def test_every_role_is_a_service_of_the_same_image(services: dict[str, Service])
     }
     assert len({services[name]["image"] for name in ROLES}) == 1
     assert all(services[name]["build"]["context"] == "." for name in ROLES)
-    assert set(services) - set(ROLES) == {"database", "orthanc"}
+    assert set(services) - set(ROLES) == {"database", "orthanc", "dicomweb"}
 
 
 def test_every_service_has_a_health_check_and_restarts(services: dict[str, Service]) -> None:
@@ -143,10 +143,34 @@ def test_the_settings_are_real_and_join_the_services(
         assert services[role]["environment"] == services["worker"]["environment"]
 
 
-def test_only_the_listener_is_open_to_the_network(services: dict[str, Service]) -> None:
+def test_only_where_films_come_in_is_open_to_the_network(services: dict[str, Service]) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert published == {"listener": ["11112:11112"], "orthanc": ["127.0.0.1:8042:8042"]}
+    assert published == {
+        "listener": ["11112:11112"],
+        "dicomweb": ["8081:8081"],
+        "orthanc": ["127.0.0.1:8042:8042"],
+    }
     assert settings.Settings().listener.port == 11112
+    assert settings.Settings().dicomweb.port == 8081
+
+
+def test_stow_rs_starts_only_when_asked_for_and_only_with_a_token(
+    services: dict[str, Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    web, worker = services["dicomweb"], services["worker"]
+    assert (web["profiles"], web["command"]) == (["dicomweb"], ["dicomweb"])
+    assert (web["image"], web["depends_on"]) == (worker["image"], worker["depends_on"])
+    variables = {
+        key: interpolated(value)
+        for key, value in web["environment"].items()
+        if key.startswith("HILUM_")
+    }
+    assert worker["environment"].items() <= web["environment"].items()
+    with pytest.raises(settings.SettingsError, match="a token is needed"):
+        settings.load(environ={**variables, "HILUM_DICOMWEB__TOKEN": ""})
+    loaded = settings.load(environ=variables).settings
+    assert (loaded.dicomweb.host, loaded.dicomweb.is_guarded) == ("0.0.0.0", True)
 
 
 def test_the_override_gives_the_worker_a_gpu_and_changes_nothing_else(
