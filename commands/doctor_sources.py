@@ -44,6 +44,9 @@ def stow(settings: Settings) -> Iterator[Check]:
     if not web.is_guarded:
         text = "no token is configured: anyone on this machine may send by STOW-RS"
         yield Check("dicomweb", Verdict.NOTE, text)
+    if web.is_in_the_clear:
+        text = "TLS is not enabled: films and tokens come unencrypted; see dicomweb.tls"
+        yield Check("dicomweb", Verdict.NOTE, text)
 
 
 def is_free(host: str, port: int) -> bool:

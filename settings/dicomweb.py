@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from pydantic import Field, SecretStr, model_validator
 
-from settings.fields import AETitle, Port, Section
+from settings.fields import AETitle, Port, Section, is_this_machine
 from settings.tls import WebServerTls
 
 
@@ -45,18 +43,16 @@ class Dicomweb(Section):
         required = self.tls.enabled and self.tls.client_certificate == "required"
         return self.token is not None or required
 
+    @property
+    def is_in_the_clear(self) -> bool:
+        """Whether others on the network can read tokens and films on their way here."""
+        return not self.tls.enabled and not is_this_machine(self.host)
+
     @model_validator(mode="after")
     def _guarded_beyond_this_machine(self) -> Dicomweb:
-        if not self.is_guarded and not _is_this_machine(self.host):
+        if not self.is_guarded and not is_this_machine(self.host):
             raise ValueError(
                 'a token is needed, or tls with client_certificate = "required", where others than'
                 " this machine reach the port (host)"
             )
         return self
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

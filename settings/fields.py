@@ -40,6 +40,14 @@ ObjectKind = Literal["sr", "sc", "gsps"]
 DocumentKind = Literal["json"]
 
 
+def is_this_machine(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own, which no other one reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def drop_unset(model: type[BaseModel], values: object) -> object:
     """Leave out the keys that may be unset and are empty, so that "" means unset in any source."""
     if not isinstance(values, Mapping):

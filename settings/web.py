@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from settings.fields import Section
+from settings.fields import Section, is_this_machine
 from settings.tls import Trust
 
 
@@ -67,11 +66,4 @@ class WebPeer(Section):
         """Whether others on the network can read our login."""
         parts = urlsplit(self.url)
         logs_in = self.token is not None or self.username is not None
-        return logs_in and parts.scheme == "http" and not _is_this_machine(parts.hostname or "")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return logs_in and parts.scheme == "http" and not is_this_machine(parts.hostname or "")

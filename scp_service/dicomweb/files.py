@@ -12,7 +12,7 @@ from pydicom.filereader import read_dataset
 
 from scp_service import status
 from scp_service.dicomweb.spool import Spool
-from scp_service.header import UnreadableError, text
+from scp_service.header import UnreadableError, is_uid, text
 from scp_service.listener import SOP_CLASSES
 from scp_service.receive import Arrived, Origin, Receiver, Status, receive
 
@@ -69,7 +69,7 @@ class Kept:
     @property
     def is_named(self) -> bool:
         """Whether it says which SOP instance it is."""
-        return bool(self.sop_class_uid and self.sop_instance_uid)
+        return is_uid(self.sop_class_uid) and is_uid(self.sop_instance_uid)
 
 
 def keep(

@@ -53,6 +53,8 @@ def serving(
     web = settings.dicomweb
     if not web.is_guarded:
         _log.warning("No token is configured: ANYONE on this machine may send films by STOW-RS.")
+    if web.is_in_the_clear:
+        _log.warning("TLS is not enabled: films and tokens come by STOW-RS UNENCRYPTED.")
     with receiving(settings, database, store) as receiver, _bound(web) as port:
         config = _configuration(settings, database, store, receiver)
         server = uvicorn.Server(config)

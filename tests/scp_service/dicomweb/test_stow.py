@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import socket
 import ssl
 from collections.abc import Callable
@@ -274,10 +275,16 @@ def test_without_a_token_it_serves_this_machine_alone_and_says_so(
     open_to_all = {"dicomweb.host": "0.0.0.0"}  # enabled or not: `hilum dicomweb` serves by itself
     with pytest.raises(SettingsError, match="dicomweb: a token is needed"):
         load(open_to_all, environ={})
-    assert load({**open_to_all, "dicomweb.token": "x"}, environ={}).settings.dicomweb.is_guarded
+    guarded = load({**open_to_all, "dicomweb.token": "x"}, environ={}).settings.dicomweb
+    assert guarded.is_guarded
+    assert guarded.is_in_the_clear
     with stow(database, store), caplog.at_level(logging.WARNING):
         pass
     assert "No token is configured: ANYONE on this machine may send" in caplog.text
+    assert "UNENCRYPTED" not in caplog.text
+    with stow(database, store, host="0.0.0.0", token="x"), caplog.at_level(logging.WARNING):
+        pass
+    assert "films and tokens come by STOW-RS UNENCRYPTED" in caplog.text
 
 
 def test_over_tls_only_a_sender_with_a_certificate_of_an_allowed_name_gets_in(
@@ -334,6 +341,27 @@ def test_doctor_tells_whether_films_can_come(
         "BAD",
     ]
     assert "anyone on this machine may send" in open_to_all.text
+
+
+def test_no_damaged_request_brings_the_server_down_and_what_is_acknowledged_is_held(
+    database: Database, store: FileStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """100 requests, each with a few bytes changed, left out or put in somewhere."""
+    whim = random.Random(7)
+    with stow(database, store, listener__max_dataset_bytes=1_048_576) as settings:
+        for _ in range(100):
+            body = bytearray(multipart(file(cr()), file(cr())))
+            for _ in range(whim.randint(1, 4)):
+                place, length = whim.randrange(len(body)), whim.choice([0, 1, 1, 4, 200])
+                body[place : place + length] = whim.randbytes(whim.choice([0, 1, 1, 4]))
+            answer = post(settings, bytes(body))
+            assert answer.status in {200, 202, 400, 409}, answer.body
+            if answer.status in (200, 202):
+                acknowledged = {name for name, _ in answer.told[STORED]}
+                assert acknowledged <= {each.sop_instance_uid for each in held(database)}
+        assert post(settings, multipart(file(cr()))).status == 200
+    assert "A request failed" not in caplog.text
+    assert_nothing_left_over(store)
 
 
 # Senders that take their time -------------------------------------------------------------------
