@@ -15,9 +15,9 @@ from db.deliveries import Parcel
 from db.files import FileStore
 from scp_service.answer import Answer, Outcome
 from scp_service.destinations.adapt import Form, adapt, forms
-from scp_service.destinations.connector import PROBE_SECONDS
+from scp_service.destinations.by_url import UrlConnector
 from scp_service.web import Reply, Web
-from settings import DicomwebDestination, Settings
+from settings import DicomwebDestination
 
 _JSON = "application/dicom+json"
 
@@ -31,17 +31,8 @@ _NO_SUCH_CLASS, _NO_SUCH_SYNTAX = 0x0122, 0xC122
 """Failure reasons for which another form of the object may do (PS3.18 I.2.2)."""
 
 
-class DicomwebConnector:
+class DicomwebConnector(UrlConnector[DicomwebDestination]):
     """A DICOMweb server."""
-
-    def __init__(self, destination: DicomwebDestination, settings: Settings) -> None:
-        self._destination = destination
-        self._timeout = settings.delivery.timeout_seconds
-
-    @property
-    def where(self) -> str:
-        """The URL of its DICOMweb root."""
-        return self._destination.url
 
     @contextmanager
     def connected(self, store: FileStore) -> Iterator[DicomwebConnection]:
@@ -50,7 +41,7 @@ class DicomwebConnector:
         Raises:
             PeerError: a certificate or a secret cannot be had.
         """
-        with Web(self._destination, self._timeout) as web:
+        with self._calls() as web:
             yield DicomwebConnection(web, store, plain_sr=self._destination.sr == "comprehensive")
 
     def probe(self) -> None:
@@ -59,7 +50,7 @@ class DicomwebConnector:
         Raises:
             PeerError: it does not answer, does not let us in, or has no /studies.
         """
-        with Web(self._destination, PROBE_SECONDS) as web:
+        with self._probes() as web:
             nobody = {"StudyInstanceUID": _NO_STUDY}
             reply = web.ask("GET", "/studies", params=nobody, headers={"Accept": _JSON})
         if reply.status != _METHOD_NOT_ALLOWED:

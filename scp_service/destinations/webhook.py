@@ -12,27 +12,18 @@ from standardwebhooks.webhooks import Webhook
 from db.deliveries import Parcel
 from db.files import FileStore
 from scp_service.answer import Answer, Outcome, PeerError
-from scp_service.destinations.connector import PROBE_SECONDS
+from scp_service.destinations.by_url import UrlConnector
 from scp_service.destinations.document import read_document
 from scp_service.web import Web
-from settings import Settings, WebhookDestination
+from settings import WebhookDestination
 from settings.destinations.webhook import signing_key
 from settings.secrets import SecretError, reveal
 
 _GONE = 410
 
 
-class WebhookConnector:
+class WebhookConnector(UrlConnector[WebhookDestination]):
     """A URL that documents are posted to."""
-
-    def __init__(self, destination: WebhookDestination, settings: Settings) -> None:
-        self._destination = destination
-        self._timeout = settings.delivery.timeout_seconds
-
-    @property
-    def where(self) -> str:
-        """The URL."""
-        return self._destination.url
 
     @contextmanager
     def connected(self, store: FileStore) -> Iterator[WebhookConnection]:
@@ -42,7 +33,7 @@ class WebhookConnector:
             PeerError: a certificate or a secret cannot be had.
         """
         signer = self._signer()
-        with Web(self._destination, self._timeout) as web:
+        with self._calls() as web:
             yield WebhookConnection(web, signer, store)
 
     def probe(self) -> None:
@@ -52,7 +43,7 @@ class WebhookConnector:
             PeerError: nobody answers, or a certificate or a secret cannot be had.
         """
         self._signer()
-        with Web(self._destination, PROBE_SECONDS) as web:
+        with self._probes() as web:
             web.ask("OPTIONS")
 
     def _signer(self) -> Webhook:

@@ -11,11 +11,11 @@ from typing import Any
 from db.deliveries import Parcel
 from db.files import FileStore
 from scp_service.answer import Answer, Outcome, PeerError
-from scp_service.destinations.connector import PROBE_SECONDS
+from scp_service.destinations.by_url import UrlConnector
 from scp_service.destinations.document import Document, read_document
 from scp_service.destinations.fhir.resources import Systems, report_search, transaction
 from scp_service.web import Web
-from settings import FhirDestination, Settings
+from settings import FhirDestination
 
 _JSON = "application/fhir+json"
 _SUCCESS = ("200", "201", "204")
@@ -58,17 +58,8 @@ _ISSUE_CODES = frozenset(
 """What an OperationOutcome may say without quoting anybody (value set issue-type)."""
 
 
-class FhirConnector:
+class FhirConnector(UrlConnector[FhirDestination]):
     """A FHIR server."""
-
-    def __init__(self, destination: FhirDestination, settings: Settings) -> None:
-        self._destination = destination
-        self._timeout = settings.delivery.timeout_seconds
-
-    @property
-    def where(self) -> str:
-        """Its base URL."""
-        return self._destination.url
 
     @contextmanager
     def connected(self, store: FileStore) -> Iterator[FhirConnection]:
@@ -78,7 +69,7 @@ class FhirConnector:
             PeerError: a certificate or a secret cannot be had.
         """
         systems = Systems(self._destination.patient_system, self._destination.accession_system)
-        with Web(self._destination, self._timeout) as web:
+        with self._calls() as web:
             yield FhirConnection(web, systems, store)
 
     def probe(self) -> None:
@@ -87,7 +78,7 @@ class FhirConnector:
         Raises:
             PeerError: it does not answer, or not as a FHIR R4 server.
         """
-        with Web(self._destination, PROBE_SECONDS) as web:
+        with self._probes() as web:
             reply = web.ask("GET", "/metadata", headers={"Accept": _JSON}).about_what_was_sent()
         said = _resource(reply.body)
         if not reply.ok or said.get("resourceType") != "CapabilityStatement":
