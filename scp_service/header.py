@@ -15,7 +15,8 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
 )
-from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
+
+from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 # pydicom's warnings about a value quote it, and no name or UID may reach standard error. What a
 # value must look like is checked here where it matters.
@@ -168,8 +169,8 @@ def file_head(
         (0x0002, b"UI", sop_class_uid),
         (0x0003, b"UI", sop_instance_uid),
         (0x0010, b"UI", transfer_syntax),
-        (0x0012, b"UI", str(PYNETDICOM_IMPLEMENTATION_UID)),
-        (0x0013, b"SH", PYNETDICOM_IMPLEMENTATION_VERSION),
+        (0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+        (0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
         (0x0016, b"AE", source_ae),
     ):
         encoded = value.encode("ascii", "replace")

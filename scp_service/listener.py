@@ -33,6 +33,7 @@ from scp_service.receive import handle_store, receiving
 from scp_service.server import Server, read_our_way
 from scp_service.tls_server import TlsServer
 from settings import DicomDestination, Settings
+from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _log = logging.getLogger(__name__)
 
@@ -136,6 +137,8 @@ def application_entity(settings: Settings) -> AE:
     """Return what we are as an acceptor: limits, SOP classes, transfer syntaxes and roles."""
     listener = settings.listener
     ae = AE(listener.ae_title)
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_pdu_size = listener.max_pdu_bytes
     ae.maximum_associations = listener.max_associations
     ae.acse_timeout = listener.acse_timeout_seconds

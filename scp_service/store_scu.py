@@ -18,6 +18,7 @@ from scp_service.server import read_our_way, set_options
 from scp_service.tls import ClientContext, TlsError, client_context
 from scp_service.turns import Turns
 from settings import ClientTls
+from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 # Files are sent byte for byte: never parsed, never encoded anew.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -160,6 +161,8 @@ def associate(
 ) -> Association:
     """Open an association as `associated` does, to be ended by `release`."""
     ae = AE(peer.calling_ae_title)
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = ae.acse_timeout = peer.timeout_seconds
     ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     for sop_class, syntax in contexts:

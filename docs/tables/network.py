@@ -9,7 +9,6 @@ from pydicom.uid import UID
 from pynetdicom import AE
 
 from docs.tables.marked import table
-from inference.report.equipment import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from scp_service.archives.dimse import (
     FIND,
     GET,
@@ -27,6 +26,7 @@ from scp_service.listener import application_entity
 from scp_service.store_scu import VERIFICATION
 from scp_service.tls import client_context
 from settings import ClientTls, Settings
+from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
 def services() -> str:
@@ -104,7 +104,7 @@ def identification() -> str:
         ("where", "Implementation Class UID", "Implementation Version Name"),
         (
             ("associations", str(ae.implementation_class_uid), str(ae.implementation_version_name)),
-            ("objects that are created", IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME),
+            ("files", IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME),
         ),
     )
 

@@ -8,10 +8,7 @@ from inference.reading import Device
 from inference.report import explicit
 from inference.report.header import FilmHeader
 from inference.report.words import ascii_text
-
-# Our own, made once from a UUID (PS3.5 B.2).
-IMPLEMENTATION_CLASS_UID = "2.25.262179400968071590137271020995625866678"
-IMPLEMENTATION_VERSION_NAME = "HILUM_1"
+from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
 def new_result(film: FilmHeader, device: Device, recorded_at: datetime) -> explicit.Added:

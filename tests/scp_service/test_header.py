@@ -18,11 +18,11 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
 )
-from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 from pynetdicom.dsutils import encode_file_meta
 
 from scp_service.header import TooLargeError, UnreadableError, file_head, is_uid, read_header, text
 from settings import TRANSFER_SYNTAXES
+from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from tests.scp_service.films import cr, encode
 
 LIMIT = 10_000_000
@@ -332,8 +332,8 @@ def test_the_head_of_a_file_is_as_pydicom_writes_it(uid: str, title: str) -> Non
     meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
     meta.MediaStorageSOPInstanceUID = uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = PYNETDICOM_IMPLEMENTATION_UID
-    meta.ImplementationVersionName = PYNETDICOM_IMPLEMENTATION_VERSION
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     meta.SourceApplicationEntityTitle = title
     expected = b"\0" * 128 + b"DICM" + encode_file_meta(meta)
     assert (
