@@ -20,7 +20,7 @@ from tests.scp_service.dicomweb.posting import file
 from tests.scp_service.films import cr
 
 FILMS = 24
-KILLED_AT = (6, 14)
+KILLED_AT = 8
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +65,10 @@ def test_a_fetch_that_is_killed_is_continued_by_the_same_command(
             "HILUM_LISTENER__MIN_FREE_BYTES": "0",
             "HILUM_ARCHIVES": json.dumps([{"name": "pacs", **table}]),
         }
-        listed = peers.run_hilum([*command, "--dry-run"], env, folder=tmp_path)
-        assert listed.returncode == 0, listed.stderr
-        assert f"{FILMS - 1} studies found: {FILMS} films of {FILMS - 1} studies would come" in (
-            " ".join(listed.stdout.split())
-        )
-
-        for count in KILLED_AT:
-            with peers.hilum_process(command, env, folder=tmp_path) as process:
-                process.wait_for(lambda count=count: len(_held(database)) >= count)
-                process.kill()
-            assert len(_held(database)) < FILMS
+        with peers.hilum_process(command, env, folder=tmp_path) as process:
+            process.wait_for(lambda: len(list(data.glob("films/**/*.dcm"))) >= KILLED_AT)
+            process.kill()
+        assert len(_held(database)) < FILMS
 
         went_on = peers.run_hilum([*command, "--per-minute", "60000"], env, folder=tmp_path)
         assert went_on.returncode == 0, went_on.stderr + went_on.stdout
@@ -95,13 +88,18 @@ def test_a_fetch_that_is_killed_is_continued_by_the_same_command(
         assert not list(data.glob("incoming/*/*"))
 
 
-def test_a_fetch_that_is_interrupted_ends_with_its_study_and_says_how_it_goes_on(
+def test_what_would_come_is_listed_and_a_fetch_that_is_interrupted_says_how_it_goes_on(
     films: list[Path], tmp_path: Path
 ) -> None:
     env = {"HILUM_DATA_DIR": str(tmp_path / "data"), "HILUM_LISTENER__MIN_FREE_BYTES": "0"}
     with _archive("dicomweb", tmp_path / "archive", films) as table:
         env["HILUM_ARCHIVES"] = json.dumps([{"name": "pacs", **table}])
         command = ["fetch", "--all", "--per-minute", "300"]
+        listed = peers.run_hilum([*command, "--dry-run"], env, folder=tmp_path)
+        assert listed.returncode == 0, listed.stderr
+        assert f"{FILMS - 1} studies found: {FILMS} films of {FILMS - 1} studies would come" in (
+            " ".join(listed.stdout.split())
+        )
         with peers.hilum_process(command, env, folder=tmp_path) as process:
             process.wait_for(lambda: len(list(tmp_path.glob("data/films/**/*.dcm"))) >= 2)
             process.send_signal(signal.SIGINT)

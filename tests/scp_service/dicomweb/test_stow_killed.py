@@ -17,7 +17,7 @@ from tests import peers
 from tests.scp_service.dicomweb.posting import RELATED, file, multipart
 from tests.scp_service.films import cr
 
-FILMS = 60
+FILMS = 30
 KILLS = 2
 
 
