@@ -19,7 +19,7 @@ from scp_service.archives.found import (
     UnavailableError,
 )
 from scp_service.archives.query import Query
-from scp_service.dicomweb.files import FILE_HEAD_BYTES, Kept, keep
+from scp_service.dicomweb.files import FILE_HEAD_BYTES, Kept, keep_parts
 from scp_service.dicomweb.multipart import (
     DICOM,
     MultipartError,
@@ -44,7 +44,7 @@ _PAGE = 500
 """How many matches are asked for at once."""
 _LONGEST_PAGE_BYTES = 64 * 1024 * 1024
 _MOST_PARTS = 16
-"""Of the answer for one image; a server may add parts without content."""
+"""Of the answer for one image, which should have one."""
 _LOGIN_REFUSED = {401, 403, 407}
 _BUSY = {408, 425, 429, 502, 503, 504}
 _OK, _NO_CONTENT = 200, 204
@@ -202,7 +202,6 @@ class WebArchive:
         receiver = self._receiver
         origin = Origin(self._archive.ae_title, self._called, answer.address)
         limit = receiver.limits.max_dataset_bytes + FILE_HEAD_BYTES
-        kept: list[Kept] = []
         with closing(_reader(answer.content_type, receiver.store, limit)) as reader:
             came = 0
             for piece in answer.pieces:
@@ -211,11 +210,7 @@ class WebArchive:
                     raise MultipartError("it is larger than an image may be here")
                 reader.feed(piece)
             reader.finish()
-            for part in reader.take():
-                with closing(part.spool):
-                    if part.media_type in ("", DICOM):
-                        kept.append(keep(part.spool, origin, receiver, study))
-        return kept
+            return keep_parts(reader.take(), origin, receiver, study)
 
 
 def _reader(content_type: str, store: FileStore, limit: int) -> PartReader | SingleFile:

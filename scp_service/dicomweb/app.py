@@ -20,11 +20,9 @@ from starlette.routing import Route
 from db.files import FileStore
 from db.session import Database
 from scp_service.dicomweb import stow
-from scp_service.dicomweb.files import FILE_HEAD_BYTES, FailureReason, Kept, keep
+from scp_service.dicomweb.files import FILE_HEAD_BYTES, Kept, keep_parts
 from scp_service.dicomweb.multipart import (
-    DICOM,
     MultipartError,
-    Part,
     PartReader,
     SingleFile,
     TooManyPartsError,
@@ -133,16 +131,8 @@ class _Studies:
         address = request.client.host if request.client else ""
         origin = Origin(self._web.source_ae, self._called, address)
 
-        def keep_parts(parts: Sequence[Part]) -> list[Kept]:
-            found = []
-            for part in parts:
-                with closing(part.spool):
-                    if part.media_type in ("", DICOM):
-                        found.append(keep(part.spool, origin, self._receiver, study))
-                    else:
-                        comment = f"a part is no {DICOM}"
-                        found.append(Kept(failure=FailureReason.CANNOT_UNDERSTAND, comment=comment))
-            return found
+        def keep() -> list[Kept]:
+            return keep_parts(reader.take(), origin, self._receiver, study)
 
         kept: list[Kept] = []
         with closing(self._reader(boundary)) as reader:
@@ -150,9 +140,9 @@ class _Studies:
                 async with aclosing(self._pieces(request)) as pieces:
                     async for piece in pieces:
                         await run_in_threadpool(reader.feed, piece)
-                        kept += await run_in_threadpool(keep_parts, reader.take())
+                        kept += await run_in_threadpool(keep)
                 reader.finish()
-                kept += await run_in_threadpool(keep_parts, reader.take())
+                kept += await run_in_threadpool(keep)
             except MultipartError as error:
                 raise HTTPException(400, _so_far(str(error), kept)) from None
             except TooManyPartsError as error:

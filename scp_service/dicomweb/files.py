@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import struct
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -11,6 +13,7 @@ from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
 from scp_service import status
+from scp_service.dicomweb.multipart import DICOM, Part
 from scp_service.dicomweb.spool import Spool
 from scp_service.header import UnreadableError, is_uid, text
 from scp_service.listener import SOP_CLASSES
@@ -70,6 +73,21 @@ class Kept:
     def is_named(self) -> bool:
         """Whether it says which SOP instance it is."""
         return is_uid(self.sop_class_uid) and is_uid(self.sop_instance_uid)
+
+
+def keep_parts(
+    parts: Iterable[Part], origin: Origin, receiver: Receiver, study_instance_uid: str | None = None
+) -> list[Kept]:
+    """Keep the files that came as parts of a message, and close their spools; see `keep`."""
+    kept = []
+    for part in parts:
+        with closing(part.spool):
+            if part.media_type in ("", DICOM):
+                kept.append(keep(part.spool, origin, receiver, study_instance_uid))
+            else:
+                comment = f"a part is no {DICOM}"
+                kept.append(Kept(failure=FailureReason.CANNOT_UNDERSTAND, comment=comment))
+    return kept
 
 
 def keep(
