@@ -80,17 +80,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A film that has come: its encoded data set, and what its sender says of it.
-
-    Where `study_instance_uid` is given, the film must belong to that study.
-    """
+    """A film that has come: its encoded data set, and what its sender says of it."""
 
     encoded: bytes | memoryview
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     origin: Origin
-    study_instance_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +141,7 @@ def handle_store(event: Event, receiver: Receiver, origin: Origin | None = None)
 
 
 def receive(arrived: Arrived, receiver: Receiver) -> Verdict:
-    """Keep a film, whichever way it came; success means that it would survive a power cut."""
+    """Keep what came by C-STORE; success means that it would survive a power cut."""
     limit = receiver.limits.max_dataset_bytes
     if not is_uid(arrived.sop_instance_uid):
         return Verdict(Status.INVALID_UID, "the SOP Instance UID is not a UID")
@@ -161,13 +157,12 @@ def receive(arrived: Arrived, receiver: Receiver) -> Verdict:
         arrived.sop_instance_uid,
         arrived.sop_class_uid,
     ):
-        return Verdict(Status.MISMATCH, "the SOP UIDs that it came with differ from the data set's")
-    if arrived.study_instance_uid not in (None, text(header, "StudyInstanceUID")):
-        return Verdict(Status.MISMATCH, "the data set belongs to another study than was said")
-    return _keep(arrived, header, receiver)
+        return Verdict(Status.MISMATCH, "the command's SOP UIDs differ from the data set's")
+    return keep_film(arrived, header, receiver)
 
 
-def _keep(arrived: Arrived, header: Dataset, receiver: Receiver) -> Verdict:
+def keep_film(arrived: Arrived, header: Dataset, receiver: Receiver) -> Verdict:
+    """Keep a film whose header says what is said of it; success as for `receive`."""
     head = file_head(
         arrived.sop_class_uid,
         arrived.sop_instance_uid,

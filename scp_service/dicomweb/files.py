@@ -6,7 +6,7 @@ import logging
 import struct
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 from pydicom import Dataset
@@ -15,15 +15,16 @@ from pydicom.filereader import read_dataset
 from scp_service import status
 from scp_service.dicomweb.multipart import DICOM, Part
 from scp_service.dicomweb.spool import Spool
-from scp_service.header import UnreadableError, is_uid, text
+from scp_service.header import TooLargeError, UnreadableError, is_uid, read_header, text
 from scp_service.listener import SOP_CLASSES
-from scp_service.receive import Arrived, Origin, Receiver, Status, receive
+from scp_service.receive import Arrived, Origin, Receiver, Status, keep_film
 
 _log = logging.getLogger(__name__)
 
 FILE_HEAD_BYTES = 131_072
 """More than a file holds beside its data set: preamble and meta information."""
 _CLASSES = frozenset(str(each) for each in SOP_CLASSES)
+_NO_SUCH_CLASS = "its SOP class is not supported"
 _LONGEST_META = 65_536
 """In bytes; real ones have some hundreds."""
 _GROUP_LENGTH = struct.Struct("<HH2sHL")
@@ -39,22 +40,13 @@ class FailureReason(status.Status):
         "there is no room, the database cannot record it, or it is larger than"
         " `listener.max_dataset_bytes`",
     )
-    MISMATCH = (
-        0xA900,
-        "the file meta information's SOP class or instance UID differs from the data set's, or the"
-        " study is another one than the URL's",
+    MISMATCH = 0xA900, "the study is another one than the URL's"
+    CANNOT_UNDERSTAND = (
+        0xC000,
+        "it is no DICOM file, has no SOP Instance UID, or its data set would not be understood by"
+        " C-STORE either",
     )
-    CANNOT_UNDERSTAND = 0xC000, "it is no DICOM file, or its data set cannot be taken by C-STORE"
     SYNTAX_NOT_SUPPORTED = 0xC122, "the transfer syntax is not in `listener.transfer_syntaxes`"
-
-
-_REASONS = {
-    Status.CLASS_NOT_SUPPORTED: FailureReason.CLASS_NOT_SUPPORTED,
-    Status.OUT_OF_RESOURCES: FailureReason.OUT_OF_RESOURCES,
-    Status.MISMATCH: FailureReason.MISMATCH,
-    Status.CANNOT_UNDERSTAND: FailureReason.CANNOT_UNDERSTAND,
-    Status.INVALID_UID: FailureReason.CANNOT_UNDERSTAND,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +65,10 @@ class Kept:
     def is_named(self) -> bool:
         """Whether it says which SOP instance it is."""
         return is_uid(self.sop_class_uid) and is_uid(self.sop_instance_uid)
+
+    def refused(self, failure: FailureReason, comment: str) -> Kept:
+        """Return this as what was not stored."""
+        return replace(self, failure=failure, comment=comment)
 
 
 def keep_parts(
@@ -109,32 +105,61 @@ def keep(
 
 def _keep(spool: Spool, origin: Origin, receiver: Receiver, study: str | None) -> Kept:
     if spool.failure is not None:
-        return Kept(failure=_REASONS[spool.failure.status], comment=spool.failure.comment)
+        return Kept(failure=FailureReason.OUT_OF_RESOURCES, comment=spool.failure)
     with spool.content() as content:
         try:
             meta, begins = meta_information(content)
         except UnreadableError as error:
             return Kept(failure=FailureReason.CANNOT_UNDERSTAND, comment=str(error))
-        sop_class, sop_instance, syntax = (
-            text(meta, keyword)
-            for keyword in (
-                "MediaStorageSOPClassUID",
-                "MediaStorageSOPInstanceUID",
-                "TransferSyntaxUID",
-            )
-        )
-        if sop_class not in _CLASSES:
-            failure = FailureReason.CLASS_NOT_SUPPORTED
-            return Kept(sop_class, sop_instance, failure, "its SOP class is not supported")
+        said = Kept(text(meta, "MediaStorageSOPClassUID"), text(meta, "MediaStorageSOPInstanceUID"))
+        syntax = text(meta, "TransferSyntaxUID")
+        if said.sop_class_uid not in _CLASSES:
+            return said.refused(FailureReason.CLASS_NOT_SUPPORTED, _NO_SUCH_CLASS)
         if syntax not in receiver.limits.transfer_syntaxes:
             failure = FailureReason.SYNTAX_NOT_SUPPORTED
-            return Kept(sop_class, sop_instance, failure, "its transfer syntax is not supported")
+            return said.refused(failure, "its transfer syntax is not supported")
         with content[begins:] as encoded:
-            arrived = Arrived(encoded, sop_class, sop_instance, syntax, origin, study)
-            verdict = receive(arrived, receiver)
+            return _keep_data_set(encoded, syntax, said, origin, receiver, study)
+
+
+def _keep_data_set(
+    encoded: memoryview,
+    syntax: str,
+    said: Kept,
+    origin: Origin,
+    receiver: Receiver,
+    study: str | None,
+) -> Kept:
+    """Keep a data set under the UIDs that it names itself.
+
+    Files of real devices are met whose meta information names another instance (`said`); tools that
+    send by C-STORE go by the data set too.
+    """
+    limit = receiver.limits.max_dataset_bytes
+    try:
+        if len(encoded) > limit:
+            raise TooLargeError("the data set is larger than is allowed here")
+        header = read_header(encoded, syntax, max_bytes=limit)
+    except UnreadableError as error:
+        return said.refused(FailureReason.CANNOT_UNDERSTAND, str(error))
+    except TooLargeError as error:
+        return said.refused(FailureReason.OUT_OF_RESOURCES, str(error))
+    film = Kept(text(header, "SOPClassUID"), text(header, "SOPInstanceUID"))
+    if not is_uid(film.sop_instance_uid):
+        return said.refused(
+            FailureReason.CANNOT_UNDERSTAND, "the data set has no valid SOPInstanceUID"
+        )
+    if film.sop_class_uid not in _CLASSES:
+        return film.refused(FailureReason.CLASS_NOT_SUPPORTED, _NO_SUCH_CLASS)
+    if study not in (None, text(header, "StudyInstanceUID")):
+        return film.refused(
+            FailureReason.MISMATCH, "the data set belongs to another study than was said"
+        )
+    arrived = Arrived(encoded, film.sop_class_uid, film.sop_instance_uid, syntax, origin)
+    verdict = keep_film(arrived, header, receiver)
     if verdict.status is Status.SUCCESS:
-        return Kept(sop_class, sop_instance)
-    return Kept(sop_class, sop_instance, _REASONS[verdict.status], verdict.comment)
+        return film
+    return film.refused(FailureReason.OUT_OF_RESOURCES, verdict.comment)
 
 
 def meta_information(content: memoryview) -> tuple[Dataset, int]:

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scp_service.receive import Status, Verdict
-
-_TOO_LARGE = Verdict(Status.OUT_OF_RESOURCES, "the data set is larger than is allowed here")
-_NO_ROOM = Verdict(Status.OUT_OF_RESOURCES, "the film cannot be stored at the moment")
+_TOO_LARGE = "the data set is larger than is allowed here"
+_NO_ROOM = "the film cannot be stored at the moment"
 
 
 class Spool:
@@ -28,7 +26,7 @@ class Spool:
     def __init__(self, folder: Path, limit: int) -> None:
         self._limit = limit
         self._size = 0
-        self.failure: Verdict | None = None
+        self.failure: str | None = None
         try:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         except OSError:
@@ -66,6 +64,6 @@ class Spool:
         if self.failure is None:
             self._file.close()
 
-    def _fail(self, why: Verdict) -> None:
+    def _fail(self, why: str) -> None:
         self._file.close()
         self.failure = why

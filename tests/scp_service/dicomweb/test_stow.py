@@ -113,13 +113,12 @@ def test_each_film_that_is_not_stored_is_named_with_its_reason_and_the_others_ar
 ) -> None:
     good, ct = cr(), cr(SOPClassUID=CTImageStorage)
     foreign = cr(RLELossless, PixelData=encapsulate([b"\0" * 64]))
-    renamed = cr()
-    contents = [file(each) for each in (good, ct, foreign, renamed)]
-    said = renamed.SOPInstanceUID.encode()
-    contents[3] = contents[3].replace(said, said[:-1] + b"0", 1)
-    without_study = cr(StudyInstanceUID=None)
+    without_study, ct_within = cr(StudyInstanceUID=None), cr()
+    contents = [file(each) for each in (good, ct, foreign, without_study, ct_within)]
+    before, _, after = contents[4].rpartition(ct_within.SOPClassUID.encode())
+    contents[4] = before + CTImageStorage.encode() + after
     with stow(database, store, listener__transfer_syntaxes=["1.2.840.10008.1.2.1"]) as settings:
-        answer = post(settings, multipart(*contents, file(without_study), b"no DICOM file", b""))
+        answer = post(settings, multipart(*contents, b"no DICOM file", b""))
     assert answer.status == 202
     assert answer.headers["Content-Type"] == DICOM_JSON
     assert answer.told == {
@@ -127,14 +126,29 @@ def test_each_film_that_is_not_stored_is_named_with_its_reason_and_the_others_ar
         FAILED: [
             (ct.SOPInstanceUID, 0x0122),
             (foreign.SOPInstanceUID, 0xC122),
-            (said[:-1].decode() + "0", 0xA900),
             (without_study.SOPInstanceUID, 0xC000),
+            (ct_within.SOPInstanceUID, 0x0122),
         ],
         OTHERS: [("", 0xC000), ("", 0xC000)],
     }
     assert [each.sop_instance_uid for each in held(database)] == [good.SOPInstanceUID]
     assert not any(each.SOPInstanceUID in caplog.text for each in (ct, foreign, without_study))
     assert_nothing_left_over(store)
+
+
+def test_a_film_is_stored_under_the_uid_of_its_data_set_whatever_its_file_is_named(
+    database: Database, store: FileStore
+) -> None:
+    """Files of real devices are met that differ."""
+    film = cr()
+    name = film.SOPInstanceUID.encode()
+    content = file(film).replace(name, name[:-1] + b"x", 1)
+    with stow(database, store) as settings:
+        answer = post(settings, multipart(content))
+    assert (answer.status, answer.told) == (200, {STORED: [(film.SOPInstanceUID, None)]})
+    (instance,) = held(database)
+    kept = dcmread(store.path(instance.path))
+    assert kept.file_meta.MediaStorageSOPInstanceUID == kept.SOPInstanceUID == film.SOPInstanceUID
 
 
 def test_a_film_of_another_study_than_the_urls_is_refused(
