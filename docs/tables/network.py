@@ -26,7 +26,6 @@ from scp_service.listener import application_entity
 from scp_service.store_scu import VERIFICATION
 from scp_service.tls import client_context
 from settings import ClientTls, Settings
-from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
 def services() -> str:
@@ -98,15 +97,10 @@ def query_keys() -> str:
 
 
 def identification() -> str:
-    """Return how we name our implementation, in associations and in files."""
+    """Return how we name our implementation."""
     ae = _listener()
-    return table(
-        ("where", "Implementation Class UID", "Implementation Version Name"),
-        (
-            ("associations", str(ae.implementation_class_uid), str(ae.implementation_version_name)),
-            ("files", IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME),
-        ),
-    )
+    names = str(ae.implementation_class_uid), str(ae.implementation_version_name)
+    return table(("Implementation Class UID", "Implementation Version Name"), [names])
 
 
 def cipher_suites() -> str:

@@ -38,6 +38,7 @@ from db.session import Database
 from db.states import InstanceState
 from scp_service.listener import SOP_CLASSES, listening
 from settings import TRANSFER_SYNTAXES
+from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from tests import peers
 from tests.db.makers import rows
 from tests.scp_service.films import cr, encode
@@ -442,6 +443,13 @@ def test_fewer_syntaxes_are_accepted_where_that_is_configured(
         assert not associate(settings, [(CR, str(JPEG2000Lossless))]).is_established
         with associated(settings):
             pass
+
+
+def test_peers_are_told_which_implementation_we_are(database: Database, store: FileStore) -> None:
+    with listener(database, store) as settings, associated(settings) as association:
+        acceptor = association.acceptor
+        told = acceptor.implementation_class_uid, acceptor.implementation_version_name
+    assert told == (IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME)
 
 
 def test_an_echo_is_answered(database: Database, store: FileStore) -> None:

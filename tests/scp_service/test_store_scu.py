@@ -14,6 +14,7 @@ from pydicom import Dataset, dcmread
 from scp_service import server
 from scp_service.answer import PeerError
 from scp_service.store_scu import VERIFICATION, Peer, Response, associated
+from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from tests import peers
 from tests.scp_service.films import encode
 from tests.scp_service.results import file, sc, sr
@@ -100,6 +101,22 @@ def test_what_the_peer_takes_is_known_exactly() -> None:
             if sender.accepts(sop_class, syntax)
         }
     assert taken == {(SR, EXPLICIT)}
+
+
+def test_peers_are_told_which_implementation_we_are(
+    destination: Destination, overlay: Path
+) -> None:
+    told: list[tuple[str, str]] = []
+
+    def answer(received: Received) -> int:
+        requestor = received.association.requestor
+        told.append((requestor.implementation_class_uid, requestor.implementation_version_name))
+        return 0x0000
+
+    destination.answer = answer
+    with associated(peer(destination), CONTEXTS) as sender:
+        sender.store(overlay)
+    assert told == [(IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME)]
 
 
 def test_many_objects_go_over_one_association(destination: Destination, overlay: Path) -> None:
