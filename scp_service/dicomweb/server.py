@@ -61,7 +61,8 @@ def serving(
 
         def run() -> None:
             try:
-                server.run(sockets=[port])
+                with asyncio.Runner(loop_factory=_Loop) as runner:
+                    runner.run(server.serve(sockets=[port]))
             finally:
                 ended()
 
@@ -106,6 +107,15 @@ def _configuration(
         h11_max_incomplete_event_size=_LONGEST_HEADER_BYTES,
         ssl_context_factory=(lambda *_: context) if context else None,
     )
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Waits for a TLS handshake no longer than for anything else."""
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> asyncio.Server:
+        if kwargs.get("ssl") is not None:
+            kwargs["ssl_handshake_timeout"] = _PATIENCE_SECONDS
+        return await super().create_server(*args, **kwargs)
 
 
 class GuardedProtocol(H11Protocol):

@@ -25,7 +25,7 @@ from commands import doctor_sources
 from db.files import FileStore
 from db.models import Instance, Study, Task
 from db.session import Database
-from scp_service.certificates import make_trial
+from scp_service.certificates import Trial, make_trial
 from scp_service.dicomweb import server
 from settings import Settings, SettingsError, load
 from tests import peers
@@ -35,6 +35,13 @@ from tests.scp_service.running import associated, listener, status
 
 STORED, FAILED, OTHERS = "ReferencedSOPSequence", "FailedSOPSequence", "OtherFailuresSequence"
 DICOM_JSON = "application/dicom+json"
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    """Certificates of this machine."""
+    folder = tmp_path_factory.mktemp("trial")
+    return make_trial(folder, ["127.0.0.1"], days=30, now=datetime.now(UTC))
 
 
 def connected(settings: Settings) -> socket.socket:
@@ -302,9 +309,8 @@ def test_without_a_token_it_serves_this_machine_alone_and_says_so(
 
 
 def test_over_tls_only_a_sender_with_a_certificate_of_an_allowed_name_gets_in(
-    database: Database, store: FileStore, tmp_path: Path
+    database: Database, store: FileStore, trial: Trial
 ) -> None:
-    trial = make_trial(tmp_path / "trial", ["127.0.0.1"], days=30, now=datetime.now(UTC))
     tls = {
         "tls__enabled": True,
         "tls__certificate": str(trial.server),
@@ -415,6 +421,17 @@ def test_connections_that_say_nothing_keep_nobody_out(database: Database, store:
         for _ in range(300):
             idle.enter_context(connected(settings)).sendall(b"P")
         assert post(settings, multipart(file(cr()))).status == 200
+
+
+def test_a_sender_that_begins_no_tls_on_a_port_of_tls_is_hung_up_on(
+    database: Database, store: FileStore, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_PATIENCE_SECONDS", 0.2)
+    with (
+        stow(database, store, tls__enabled=True, tls__certificate=str(trial.server)) as settings,
+        connected(settings) as connection,
+    ):
+        assert connection.recv(100) == b""
 
 
 def test_a_sender_that_stops_in_the_middle_is_answered_and_leaves_nothing_over(

@@ -51,8 +51,6 @@ def test_what_was_acknowledged_before_a_kill_is_there_once_and_no_file_is_withou
         ThreadPoolExecutor(1) as pool,
         closing(Database(f"sqlite:///{data}/hilum.sqlite")) as database,
     ):
-        with running():
-            pass  # makes the tables
         sent = pool.submit(send)
         for number in range(1, KILLS + 1):
             with running() as process:
