@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from db.session import Database
 from scp_service.dicomweb.app import application
 from scp_service.receive import Receiver, receiving
 from scp_service.server import set_options
-from scp_service.tls import names_in, server_context
+from scp_service.tls import names_in, server_context, why
 from scp_service.tls_server import Refusals
 from settings import Dicomweb, Settings
 
@@ -90,8 +91,9 @@ def _configuration(
     web = settings.dicomweb
     names = frozenset(name.lower() for name in web.tls.client_names)
     idle: dict[GuardedProtocol, None] = {}
-    protocol: Any = functools.partial(GuardedProtocol, names, Refusals(), idle)
-    context = server_context(web.tls) if web.tls.enabled else None
+    refusals = Refusals()
+    protocol: Any = functools.partial(GuardedProtocol, names, refusals, idle)
+    context = _telling(server_context(web.tls), refusals) if web.tls.enabled else None
     return uvicorn.Config(
         application(settings, database, store, receiver),
         http=protocol,
@@ -107,6 +109,23 @@ def _configuration(
         h11_max_incomplete_event_size=_LONGEST_HEADER_BYTES,
         ssl_context_factory=(lambda *_: context) if context else None,
     )
+
+
+def _telling(context: ssl.SSLContext, refusals: Refusals) -> ssl.SSLContext:
+    """Have handshakes that fail told of; asyncio keeps silent about them."""
+
+    class Handshake(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise  # it goes on
+            except ssl.SSLError as error:
+                refusals.tell("a sender of STOW-RS", why(error))
+                raise
+
+    context.sslobject_class = Handshake
+    return context
 
 
 class _Loop(asyncio.SelectorEventLoop):

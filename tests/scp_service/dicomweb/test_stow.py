@@ -309,7 +309,7 @@ def test_without_a_token_it_serves_this_machine_alone_and_says_so(
 
 
 def test_over_tls_only_a_sender_with_a_certificate_of_an_allowed_name_gets_in(
-    database: Database, store: FileStore, trial: Trial
+    database: Database, store: FileStore, trial: Trial, caplog: pytest.LogCaptureFixture
 ) -> None:
     tls = {
         "tls__enabled": True,
@@ -332,6 +332,7 @@ def test_over_tls_only_a_sender_with_a_certificate_of_an_allowed_name_gets_in(
         assert send(settings.dicomweb.port, trial.client) == 200
         with pytest.raises((requests.ConnectionError, ssl.SSLError)):
             send(settings.dicomweb.port, None)
+    assert "A TLS connection from a sender of STOW-RS was refused: the peer shows no" in caplog.text
     with (
         stow(database, store, **tls, tls__client_names=["another.test"]) as settings,
         pytest.raises(requests.ConnectionError),
