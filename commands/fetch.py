@@ -171,8 +171,8 @@ def _list(run: Fetch, studies: list[FoundStudy], console: Console, *, show_patie
     films, here = sum(len(plan.missing) for plan in plans), sum(plan.here for plan in plans)
     to_come = sum(bool(plan.missing) for plan in plans)
     console.print(
-        f"{len(studies)} studies found: {films} films of {to_come} studies would come, {here} films"
-        " are here already.",
+        f"{_studies(len(studies))} found: {_films(films)} of {_studies(to_come)} would come,"
+        f" {_films(here)} here already.",
         highlight=False,
     )
     return True
@@ -228,4 +228,12 @@ def _count(studies: list[FoundStudy], outcomes: list[Outcome]) -> str:
     if left := len(studies) - len(outcomes):
         parts.append(f"{left} not yet asked for")
     films = sum(outcome.fetched for outcome in outcomes)
-    return f"{len(studies)} studies found: {', '.join(parts)}. {films} films came."
+    return f"{_studies(len(studies))} found: {', '.join(parts)}. {_films(films)} came."
+
+
+def _studies(number: int) -> str:
+    return "1 study" if number == 1 else f"{number} studies"
+
+
+def _films(number: int) -> str:
+    return "1 film" if number == 1 else f"{number} films"
