@@ -281,8 +281,8 @@ class Worker:
             built = outcome_of(report)
             if isinstance(built, Built):
                 outcomes.reports.append(finished(task, built, self._settings))
-            elif self._is_last(task.lease) and task.job.overlays:
-                self._build(pool, task.without_overlays(built))
+            elif self._is_last(task.lease) and built.counts and task.job.overlays:
+                self._build(pool, task.without_overlays(built.reason))
             else:
                 failed = not_reported(task.lease, built, last=self._is_last(task.lease))
                 outcomes.others.append((task.lease, failed))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
@@ -26,6 +27,21 @@ Record = Callable[[Session, datetime], None]
 T = TypeVar("T")
 
 _RETRY = queue.Backoff(first=1.0, longest=60.0)
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""What a disk says that takes nothing at the moment, whatever is written."""
+_ROOM_WAIT = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a child process did not make what it should, in a few words without patient data.
+
+    `counts` tells whether it was an attempt: a disk without room is not the film's or the study's
+    fault, and is waited for, however long that takes.
+    """
+
+    reason: str
+    counts: bool = True
 
 
 @dataclass(slots=True)
@@ -66,11 +82,11 @@ class Outcomes:
         _log.error("The database does not take an outcome (%s).", error)
         if self.are_failures:
             return []  # its lease ends by itself, as if its worker had died
-        reason = f"The database does not take what became of it ({error})."
+        failure = Failure(f"The database does not take what became of it ({error}).")
         return [
             Outcomes(
                 others=[
-                    (lease, _failed[lease.kind](lease, reason, last=lease.attempts >= max_attempts))
+                    (lease, _not[lease.kind](lease, failure, last=lease.attempts >= max_attempts))
                     for lease in leases
                 ],
                 are_failures=True,
@@ -99,40 +115,41 @@ def refused(lease: queue.Lease, refusal: Refusal) -> Record:
     )
 
 
-def not_read(lease: queue.Lease, reason: str, *, last: bool) -> Record:
+def not_read(lease: queue.Lease, failure: Failure, *, last: bool) -> Record:
     """Have an image that could not be read tried again later; after the last time, set aside."""
 
     def record(session: Session, now: datetime) -> None:
-        if last:
-            images.quarantine_image(session, lease, reason=reason, now=now)
+        if last and failure.counts:
+            images.quarantine_image(session, lease, reason=failure.reason, now=now)
         else:
-            _try_again(session, lease, reason, now)
+            _try_again(session, lease, failure, now)
 
     return record
 
 
-def not_reported(lease: queue.Lease, reason: str, *, last: bool) -> Record:
+def not_reported(lease: queue.Lease, failure: Failure, *, last: bool) -> Record:
     """Have a report that could not be made tried again later; after the last time, fail it."""
-    _log.error("A report could not be made: %s", reason)
+    _log.error("A report could not be made: %s", failure.reason)
 
     def record(session: Session, now: datetime) -> None:
-        if last:
-            fail_report(session, lease, reason=reason, now=now)
+        if last and failure.counts:
+            fail_report(session, lease, reason=failure.reason, now=now)
         else:
-            _try_again(session, lease, reason, now)
+            _try_again(session, lease, failure, now)
 
     return record
 
 
-_failed = {TaskKind.READ: not_read, TaskKind.REPORT: not_reported}
+_not = {TaskKind.READ: not_read, TaskKind.REPORT: not_reported}
 
 
-def _try_again(session: Session, lease: queue.Lease, reason: str, now: datetime) -> None:
-    queue.retry_later(session, lease, at=now + _RETRY.delay(lease.attempts), error=reason)
+def _try_again(session: Session, lease: queue.Lease, failure: Failure, now: datetime) -> None:
+    wait = _RETRY.delay(lease.attempts) if failure.counts else _ROOM_WAIT
+    queue.retry_later(session, lease, at=now + wait, error=failure.reason, counts=failure.counts)
 
 
-def outcome_of(future: Future[T]) -> T | str:
-    """Return what a child process made, or in a few words why it could not.
+def outcome_of(future: Future[T]) -> T | Failure:
+    """Return what a child process made, or why it could not.
 
     One film or study must never stop the others, whatever is wrong with it. The text of an
     unforeseen error may hold patient data, so only its kind is told.
@@ -140,8 +157,9 @@ def outcome_of(future: Future[T]) -> T | str:
     try:
         return future.result()
     except (ChildFailedError, ReportError) as error:
-        return str(error)
+        return Failure(str(error))
     except OSError as error:
-        return f"a file could not be read or written: {error.strerror}"
+        reason = f"a file could not be read or written: {error.strerror}"
+        return Failure(reason, counts=error.errno not in _NO_ROOM)
     except Exception as error:
-        return f"an unforeseen error of the kind {type(error).__name__}"
+        return Failure(f"an unforeseen error of the kind {type(error).__name__}")

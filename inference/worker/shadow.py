@@ -27,7 +27,7 @@ from inference.prepare import Limits
 from inference.reading import Reading, Refusal
 from inference.shadow import ShadowFilm, read_in_shadow
 from inference.worker.choice import LOOK_SECONDS, RETRY_SECONDS
-from inference.worker.outcomes import outcome_of
+from inference.worker.outcomes import Failure, outcome_of
 from inference.worker.registry import Registry
 from settings import Settings
 
@@ -43,7 +43,7 @@ _MEMORY_BYTES = 16 * 2**30
 """Address space of the child process; a network's runtime reserves far more than it uses."""
 _RETRY = queue.Backoff(first=1.0, longest=60.0)
 
-_Read = list[tuple[queue.Lease, "Reading | Refusal | str"]]
+_Read = list[tuple[queue.Lease, "Reading | Refusal | Failure"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class ShadowReader:
         films: dict[int, ShadowFilm],
         stop: threading.Event,
     ) -> _Read:
-        """Have the films read one by one, as many as there is time for; what failed as text.
+        """Have the films read one by one, as many as there is time for; what failed as a Failure.
 
         Raises:
             BundleError: the bundle cannot be used.
@@ -226,7 +226,7 @@ class ShadowReader:
         return read
 
     def _record(self, second: _Second, read: _Read) -> None:
-        works = any(not isinstance(outcome, str) for _, outcome in read)
+        works = any(not isinstance(outcome, Failure) for _, outcome in read)
         proves = works and self._proven != second.choice.id
         with self._database.write() as session:
             now = self._database.now(session)
@@ -236,13 +236,13 @@ class ShadowReader:
             for lease, outcome in read:
                 if lease.task_id not in held:
                     _log.warning("A reading in shadow was dropped: its task was taken over.")
-                elif not isinstance(outcome, str):
+                elif not isinstance(outcome, Failure):
                     shadows.record(session, lease, _row(outcome, second.bundle), now=now)
                 elif lease.attempts >= self._settings.worker.max_attempts:
-                    shadows.fail(session, lease, reason=outcome, now=now)
+                    shadows.fail(session, lease, reason=outcome.reason, now=now)
                 else:
                     at = now + _RETRY.delay(lease.attempts)
-                    queue.retry_later(session, lease, at=at, error=outcome)
+                    queue.retry_later(session, lease, at=at, error=outcome.reason)
         if proves:
             self._proven = second.choice.id
             _log.info("Reading in shadow with %s.", second.bundle.label)
