@@ -1,6 +1,7 @@
 # make run [FILMS=folder]   install, then the demo: films in, readings back
 # make test                 the tests, with the real peers that are installed (TEST_WORKERS files at once; 0: one test after the other)
 # make check                lint, format and types
+# make faults SEED=1         every fault and attack, provoked many times (SHARE=0.1: a tenth of the times)
 # make docs                 what documents hold of the code: tables, a JSON Schema
 # make bench                the benchmarks (FILMS=folder of films to send)
 #
@@ -15,8 +16,11 @@ FILMS ?=
 PYTEST_ARGS ?=
 # Test files that run at once; 0 runs one after the other in this process.
 TEST_WORKERS ?= 2
+# Moments and order of the fault suite; the share of its repetitions that run.
+SEED ?= 1
+SHARE ?= 1
 
-.PHONY: run test check docs bench
+.PHONY: run test check docs bench faults
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -24,6 +28,9 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+faults: $(VENV)/.installed-dev
+	HILUM_FAULTS_SEED=$(SEED) HILUM_FAULTS_SHARE=$(SHARE) $(BIN)/python -m pytest -m faults $(PYTEST_ARGS) tests/faults
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
