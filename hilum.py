@@ -324,6 +324,32 @@ def retry(
 
 
 @app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+) -> None:
+    """Write an encrypted backup of database and files, while everything runs.
+
+    Exit code 1 where a film or result is missing or damaged.
+    """
+    from commands import backup as backups
+
+    sentence, good = backups.backup(_load().settings, file)
+    _say(sentence)
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `hilum backup` has written.")],
+) -> None:
+    """Restore a backup into an empty data folder and an empty database."""
+    from commands import backup as backups
+
+    _say(backups.restore(_load().settings, file))
+
+
+@app.command()
 def sr(
     file: Annotated[Path, typer.Argument(help="A Structured Report (TID 1500), ours or not.")],
     as_json: Annotated[

@@ -14,11 +14,12 @@ def explain(error: Exception) -> str | None:
     from sqlalchemy.exc import OperationalError
 
     from commands.problem import ProblemError
+    from db.backup import BackupError
     from db.migrations import SchemaError
     from scp_service.answer import PeerError
     from scp_service.tls import TlsError
 
-    if isinstance(error, SettingsError | SchemaError | ProblemError | TlsError):
+    if isinstance(error, SettingsError | SchemaError | ProblemError | TlsError | BackupError):
         return str(error)
     if isinstance(error, PeerError):
         return f"the peer cannot be used: {error}"

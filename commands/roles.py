@@ -20,6 +20,7 @@ from rich.logging import RichHandler
 
 from commands.problem import ProblemError
 from db import migrations
+from db.backup import refuse_unfinished
 from db.files import FileStore
 from db.session import Database
 from scp_service.supervise import ROLES, SUPERVISOR_VARIABLE, supervise
@@ -37,9 +38,12 @@ def opened(settings: Settings) -> Iterator[tuple[Database, FileStore]]:
 
     Raises:
         SchemaError: the database is newer than this program.
+        BackupError: a restore into the data folder has not ended.
         OSError: the data folder cannot be used.
     """
+    os.umask(0o077)  # what lies below the data folder is for this user alone
     store = FileStore(settings.data_path)
+    refuse_unfinished(store)
     store.prepare()
     database = Database(settings.database)
     try:

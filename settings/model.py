@@ -15,6 +15,7 @@ from settings.dicomweb import Dicomweb
 from settings.fields import DatabaseURL, drop_unset
 from settings.peers import Peer
 from settings.sections import (
+    Backup,
     Console,
     Delivery,
     Eligibility,
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     priority: Priority = Priority.model_construct()
     delivery: Delivery = Delivery.model_construct()
     retention: Retention = Retention.model_construct()
+    backup: Backup = Backup.model_construct()
     destinations: tuple[AnyDestination, ...] = ()
     peers: tuple[Peer, ...] = ()
     archives: tuple[AnyArchive, ...] = ()

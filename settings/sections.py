@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
 from settings.fields import AETitle, Port, Section
 from settings.tls import ServerTls
@@ -201,4 +201,12 @@ class Retention(Section):
     )
     integrity_check_hour: int = Field(
         3, ge=0, le=23, description="Hour (UTC) of the daily check of files against their digests."
+    )
+
+
+class Backup(Section):
+    """How backups are encrypted."""
+
+    passphrase: SecretStr | None = Field(
+        None, description="Passphrase of backups (or file:, env:); without it none is made."
     )

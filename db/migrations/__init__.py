@@ -22,20 +22,22 @@ class SchemaError(Exception):
     """The database's schema does not fit this program; the message says what to do."""
 
 
-def upgrade(database: Database, lock_folder: Path) -> None:
+def upgrade(database: Database, lock_folder: Path, to: str = "head") -> None:
     """Bring the schema to this program's version; programs that start together wait in turn.
+
+    `to` names another version, which an empty database is to have for rows of that time.
 
     Raises:
         SchemaError: the database was made by a newer program.
     """
     config = _config()
     with _one_at_a_time(database, lock_folder), database.engine.connect() as connection:
-        if _version(connection) == ScriptDirectory.from_config(config).get_current_head():
+        if version(connection) == ScriptDirectory.from_config(config).get_current_head():
             return
-        _refuse_newer(connection, config)
+        _refuse_newer(connection)
         connection.rollback()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def check(database: Database) -> None:
@@ -46,13 +48,23 @@ def check(database: Database) -> None:
     """
     config = _config()
     with database.engine.connect() as connection:
-        version = _version(connection)
-        if version == ScriptDirectory.from_config(config).get_current_head():
+        if version(connection) == ScriptDirectory.from_config(config).get_current_head():
             return
-        _refuse_newer(connection, config)
+        _refuse_newer(connection)
     raise SchemaError(
         "The database has no tables of this version yet; `hilum serve` makes or upgrades them."
     )
+
+
+def version(connection: Connection) -> str | None:
+    """Return the version of a database's schema; None where it has no tables of ours."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_known(version: str) -> bool:
+    """Tell whether a schema version is this program's or an earlier one."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return version in {script.revision for script in scripts}
 
 
 def _config() -> Config:
@@ -61,16 +73,11 @@ def _config() -> Config:
     return config
 
 
-def _version(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _refuse_newer(connection: Connection, config: Config) -> None:
-    version = _version(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if version is not None and version not in known:
+def _refuse_newer(connection: Connection) -> None:
+    found = version(connection)
+    if found is not None and not is_known(found):
         raise SchemaError(
-            f"The database has schema version {version}, which is newer than this program; "
+            f"The database has schema version {found}, which is newer than this program; "
             "use the program that made it, or restore a backup from before the upgrade."
         )
 
