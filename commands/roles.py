@@ -82,7 +82,8 @@ def dicomweb(settings: Settings) -> None:
                 raise
             where = f"{settings.dicomweb.host}, port {settings.dicomweb.port}"
             raise ProblemError(
-                f"cannot listen on {where} ({error.strerror}); set dicomweb.host or dicomweb.port"
+                f"cannot listen on {where} ({os.strerror(error.errno)}); set dicomweb.host or"
+                " dicomweb.port"
             ) from None
 
 

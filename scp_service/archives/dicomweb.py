@@ -40,8 +40,8 @@ _AS_IT_IS = {
     "Accept-Encoding": "identity",
 }
 """Without the transfer syntax, an archive would decompress its films (PS3.18 8.7.3.5.2)."""
-_PAGE = 500
-"""How many matches are asked for at once."""
+_PAGE = 100
+"""How many matches are asked for at once; some servers refuse more than 200."""
 _LONGEST_PAGE_BYTES = 64 * 1024 * 1024
 _MOST_PARTS = 16
 """Of the answer for one image, which should have one."""

@@ -333,6 +333,20 @@ def test_a_destination_that_would_get_nothing_is_named(
     assert said is None or found[0].startswith(said)
 
 
+def test_what_archives_give_and_what_comes_by_stow_rs_are_sources_too() -> None:
+    values = {
+        "destinations": [{**PACS, "sources": ["OLD", "CLOUD", "STOW-RS"]}],
+        "peers": [{"ae_title": "CT"}],
+        "archives": [
+            {"name": "old", "ae_title": "OLD", "host": "h", "port": 104},
+            {"name": "cloud", "kind": "dicomweb", "url": "https://h", "ae_title": "CLOUD"},
+        ],
+    }
+    assert not list(doubts(load({**values, "dicomweb.enabled": True}, environ={}).settings))
+    (told,) = doubts(load(values, environ={}).settings)
+    assert told.startswith("destination pacs gets nothing from STOW-RS")
+
+
 def test_a_destination_that_asks_for_no_objects_is_an_error(from_toml: Load) -> None:
     toml = "[[destinations]]\nobjects = []\n"
     toml += "\n".join(f"{key} = {value!r}" for key, value in PACS.items())
@@ -451,6 +465,12 @@ def test_a_secret_that_cannot_be_had_is_told_by_where_it_should_stand(
 def test_what_a_web_destination_cannot_mean(values: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(said)):
         load({"destinations": [HOOK | values]}, environ={})
+
+
+def test_an_archives_login_that_others_can_read_is_told() -> None:
+    archive = {"name": "cloud", "kind": "dicomweb", "url": "http://pacs", "token": "hush"}
+    (told,) = doubts(load({"archives": [archive]}, environ={}).settings)
+    assert told.startswith("archive cloud gets our login unencrypted")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The STOW-RS process may be killed at any moment: nothing that it acknowledged is lost."""
+"""`hilum dicomweb`: killed at any moment it loses nothing; what it cannot do it says."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -67,6 +68,18 @@ def test_what_was_acknowledged_before_a_kill_is_there_once_and_no_file_is_withou
     on_disk = {str(path.relative_to(data)) for path in data.glob("films/**/*.*")}
     assert on_disk == {each.path for each in held}
     assert not list(data.glob("incoming/*/*"))
+
+
+def test_a_port_that_is_taken_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        env = {"HILUM_DATA_DIR": str(tmp_path / "data"), "HILUM_DICOMWEB__PORT": str(port)}
+        done = peers.run_hilum(["dicomweb"], env, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"hilum: cannot listen on 127.0.0.1, port {port} (Address already in use);"
+        " set dicomweb.host or dicomweb.port"
+    )
 
 
 def _answers(url: str) -> bool:
