@@ -6,7 +6,7 @@ FROM python:3.11-slim-bookworm AS build
 ARG EXTRAS=postgres
 WORKDIR /src
 RUN python -m venv /opt/hilum
-COPY constraints.txt pyproject.toml README.md LICENSE codes.py hilum.py ./
+COPY constraints.txt pyproject.toml README.md LICENSE codes.py hilum.py metrics.py ./
 COPY settings settings
 COPY db db
 COPY commands commands

@@ -378,6 +378,19 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def health() -> None:
+    """Ask what runs here whether it is ready; exit code 1 where it is not. For health checks."""
+    from commands.health import unready
+
+    problems = unready(_load().settings)
+    for problem in problems:
+        _say(problem)
+    if problems:
+        raise typer.Exit(1)
+    _say("ready")
+
+
 @app.command("tls-selfsigned")
 def tls_selfsigned(
     folder: Annotated[Path, typer.Argument(help="Where the certificates go; made if needed.")],

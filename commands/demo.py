@@ -28,8 +28,8 @@ from db.files import FileStore
 from db.models import Delivery, Instance, Report, Result, Study
 from db.session import Database
 from db.states import DeliveryState, StudyState
+from metrics import SUPERVISOR_VARIABLE
 from scp_service.store_scu import Peer
-from scp_service.supervise import SUPERVISOR_VARIABLE
 from settings import Loaded
 from training.phantoms import Kind, phantom, write_phantom_dicom
 

@@ -13,17 +13,21 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.logging import RichHandler
 
+import metrics
 from commands.problem import ProblemError
 from db import migrations
 from db.backup import refuse_unfinished
 from db.files import FileStore
 from db.session import Database
-from scp_service.supervise import ROLES, SUPERVISOR_VARIABLE, supervise
+from scp_service.monitor import monitored
+from scp_service.monitor.shared import forget, shared_folder
+from scp_service.supervise import supervise
 from settings import Settings, doubts
 
 _log = logging.getLogger(__name__)
@@ -55,12 +59,50 @@ def opened(settings: Settings) -> Iterator[tuple[Database, FileStore]]:
         database.close()
 
 
+@contextmanager
+def _running(role: str, settings: Settings) -> Iterator[tuple[Database, FileStore]]:
+    """Open what a role needs, and tell how it is doing until it ends.
+
+    Raises:
+        ProblemError: the port for that cannot be had.
+        SchemaError, OSError: see `opened`.
+    """
+    told = settings.metrics
+    with opened(settings) as (database, store):
+        watched = monitored(role, settings, database, store)
+        with _on_its_port(watched, told.host, told.port, "metrics"):
+            yield database, store
+
+
+@contextmanager
+def _on_its_port(
+    served: AbstractContextManager[None], host: str, port: int, table: str
+) -> Iterator[None]:
+    """Enter what listens on a port; where it cannot be had, name the keys of `table`.
+
+    Raises:
+        ProblemError: the port cannot be had.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(served)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+                raise
+            raise ProblemError(
+                f"cannot listen on {host}, port {port} ({os.strerror(error.errno)}); set {table}.host or"
+                f" {table}.port"
+            ) from None
+        yield
+
+
 def listen(settings: Settings) -> None:
     """Receive films until told to stop."""
     from scp_service.listener import listening
 
     stop = _begin("listen", settings)
-    with opened(settings) as (database, store), listening(settings, database, store):
+    with _running("listen", settings) as (database, store), listening(settings, database, store):
+        metrics.RUNNING.labels("listen").set(1)
         stop.wait()
 
 
@@ -73,18 +115,12 @@ def dicomweb(settings: Settings) -> None:
     from scp_service.dicomweb.server import serving
 
     stop = _begin("dicomweb", settings)
-    with opened(settings) as (database, store):
-        try:
-            with serving(settings, database, store, stop.set):
-                stop.wait()
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
-                raise
-            where = f"{settings.dicomweb.host}, port {settings.dicomweb.port}"
-            raise ProblemError(
-                f"cannot listen on {where} ({os.strerror(error.errno)}); set dicomweb.host or"
-                " dicomweb.port"
-            ) from None
+    web = settings.dicomweb
+    with _running("dicomweb", settings) as (database, store):
+        served = serving(settings, database, store, stop.set)
+        with _on_its_port(served, web.host, web.port, "dicomweb"):
+            metrics.RUNNING.labels("dicomweb").set(1)
+            stop.wait()
 
 
 def work(settings: Settings, *, fixed: bool = False) -> None:
@@ -99,7 +135,7 @@ def work(settings: Settings, *, fixed: bool = False) -> None:
     from inference.worker.shadow import reading_in_shadow
 
     owner, machine = _owner("work"), socket.gethostname()[:64]
-    with opened(settings) as (database, store):
+    with _running("work", settings) as (database, store):
         load = loader(settings, Registry(store.root))
         if fixed:
             predictor, watch = load(None), None
@@ -108,6 +144,7 @@ def work(settings: Settings, *, fixed: bool = False) -> None:
             predictor, watch = open_chosen(database, load, machine)
         gc.freeze()  # the network stays too
         _log.info("Reading with %s on %s.", predictor.bundle.label, predictor.runtime)
+        metrics.RUNNING.labels("work").set(1)
         with reading_in_shadow(settings, database, store, owner, machine):
             Worker(settings, database, store, predictor, owner, watch).run(stop)
 
@@ -119,7 +156,8 @@ def deliver(settings: Settings) -> None:
     stop = _begin("deliver", settings)
     for doubt in doubts(settings):
         _log.warning("Check the configuration: %s.", doubt)
-    with opened(settings) as (database, store):
+    with _running("deliver", settings) as (database, store):
+        metrics.RUNNING.labels("deliver").set(1)
         deliver_all(settings, database, store, stop, _owner("deliver"))
 
 
@@ -128,7 +166,8 @@ def schedule(settings: Settings) -> None:
     from scp_service.schedule import Jobs, run_jobs
 
     stop = _begin("schedule", settings)
-    with opened(settings) as (database, store):
+    with _running("schedule", settings) as (database, store):
+        metrics.RUNNING.labels("schedule").set(1)
         run_jobs(Jobs(settings, database, store, _owner("schedule")), settings, stop)
 
 
@@ -146,7 +185,12 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         server_context(web.tls)
     with opened(settings):
         pass  # so that a database or folder that cannot be used stops the start, with one message
-    supervise([*ROLES, "dicomweb"] if web.enabled else ROLES, environment, stop)
+    if not settings.metrics.enabled:
+        supervise(settings.roles, environment, stop)
+        return
+    with shared_folder() as folder:
+        environment = {**environment, metrics.FOLDER_VARIABLE: str(folder)}
+        supervise(settings.roles, environment, stop, partial(forget, folder))
 
 
 def _begin(role: str, settings: Settings) -> threading.Event:
@@ -183,7 +227,7 @@ def _owner(role: str) -> str:
 
 def _die_with_supervisor() -> None:
     """On Linux, have the kernel end this process when its supervisor is killed."""
-    supervisor = os.environ.get(SUPERVISOR_VARIABLE)
+    supervisor = os.environ.get(metrics.SUPERVISOR_VARIABLE)
     if supervisor is None or not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

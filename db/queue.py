@@ -11,8 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, delete, exists, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    delete,
+    exists,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from db.dialects import insert_or_ignore
@@ -25,6 +34,16 @@ one that kills workers takes no other with it."""
 
 _OTHERS_SHARE = 4
 """One in so many places of a batch is kept for what is less urgent."""
+
+_LEASED = (
+    Task.id,
+    Task.kind,
+    Task.subject_id,
+    Task.lane,
+    Task.attempts,
+    Task.token,
+    Task.created_at,
+)
 
 
 class Rank(IntEnum):
@@ -47,7 +66,10 @@ class LeaseLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A task that is ours until `until`: what to do (`kind`), to what (`subject_id`)."""
+    """A task that is ours until `until`: what to do (`kind`), to what (`subject_id`).
+
+    `created_at` is when it was asked for.
+    """
 
     task_id: int
     kind: TaskKind
@@ -56,6 +78,7 @@ class Lease:
     attempts: int
     token: int
     until: datetime
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +184,10 @@ def claim(
             attempts=Task.attempts + 1,
             token=Task.token + 1,
         )
-        .returning(Task.id, Task.kind, Task.subject_id, Task.lane, Task.attempts, Task.token)
+        .returning(*_LEASED)
         .execution_options(synchronize_session=False)
     )
-    by_id = {row.id: Lease(*row, until=until) for row in leased}
+    by_id = {lease.task_id: lease for lease in _leases(leased, until)}
     return [by_id[task_id] for task_id in ids]
 
 
@@ -306,10 +329,10 @@ def take_expired(
         update(Task)
         .where(Task.id.in_(ids))
         .values(owner=owner, lease_until=until, token=Task.token + 1)
-        .returning(Task.id, Task.kind, Task.subject_id, Task.lane, Task.attempts, Task.token)
+        .returning(*_LEASED)
         .execution_options(synchronize_session=False)
     )
-    return [Lease(*row, until=until) for row in rows]
+    return _leases(rows, until)
 
 
 def renew(
@@ -347,6 +370,22 @@ def expedite(session: Session, kind: TaskKind, subject_ids: Sequence[int]) -> No
             .values(priority=Rank.URGENT)
             .execution_options(synchronize_session=False)
         )
+
+
+def _leases(rows: Iterable[Any], until: datetime) -> list[Lease]:
+    return [
+        Lease(
+            row.id,
+            row.kind,
+            row.subject_id,
+            row.lane,
+            row.attempts,
+            row.token,
+            until,
+            row.created_at,
+        )
+        for row in rows
+    ]
 
 
 def _ready(kind: TaskKind, lane: str, now: datetime) -> tuple[ColumnElement[bool], ...]:

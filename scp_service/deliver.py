@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+import metrics
 from db import commitments, deliveries, queue
 from db.files import FileStore
 from db.keeper import LeaseKeeper
@@ -179,7 +180,18 @@ class Lane:
             if sent:
                 deliveries.record_sent(session, sent, now=now)
 
-        self._write([parcel for parcel, _ in answers], record)
+        recorded_at = self._write([parcel for parcel, _ in answers], record)
+        if recorded_at is not None:
+            self._measure(answers, recorded_at)
+
+    def _measure(
+        self, answers: Sequence[tuple[deliveries.Parcel, Answer]], recorded_at: datetime
+    ) -> None:
+        for parcel, answer in answers:
+            metrics.DELIVERIES.labels(self._name, answer.outcome.value).inc()
+            if answer.stored:
+                waited = recorded_at - parcel.lease.created_at
+                metrics.DELIVERY_SECONDS.labels(self._name).observe(waited.total_seconds())
 
     def _record_refusal(
         self, session: Session, parcel: deliveries.Parcel, answer: Answer, now: datetime
@@ -206,6 +218,7 @@ class Lane:
         A destination that asks us to wait is obeyed, up to `delivery.backoff_max_seconds`.
         """
         self._failures += 1
+        metrics.DELIVERIES.labels(self._name, "unreachable").inc()
         delay = max(
             self._backoff.delay(self._failures).total_seconds(),
             min(asked_seconds, self._backoff.longest),
@@ -240,12 +253,15 @@ class Lane:
         self,
         parcels: Sequence[deliveries.Parcel],
         record: Callable[[Session, Sequence[deliveries.Parcel], datetime], None],
-    ) -> None:
+    ) -> datetime | None:
         """Record what became of parcels, in one transaction, and let go of their leases.
+
+        Returns when that was; None where it was not.
 
         A database that fails is waited for: what a peer has acknowledged must not be forgotten. On
         the way out there is no time for that; the leases then end by themselves.
         """
+        recorded_at = None
         while parcels:
             try:
                 with self._database.write() as session:
@@ -256,12 +272,14 @@ class Lane:
                         _log.warning("A delivery was taken over by another sender.")
                     if ours:
                         record(session, ours, now)
+                recorded_at = now
                 break
             except SQLAlchemyError as error:
                 _log.error("Delivery waits: the database failed (%s).", type(error).__name__)
                 if self._stop.wait(self._settings.delivery.backoff_seconds):
                     break
         self._keeper.drop([parcel.lease for parcel in parcels])
+        return recorded_at
 
 
 def _send(connection: Connection, parcel: deliveries.Parcel) -> Answer:

@@ -24,6 +24,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
+import metrics
 from db.files import FileStore
 from db.session import Database
 from scp_service.commitment.answering import Answerer
@@ -46,6 +47,11 @@ SOP_CLASSES = (
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
 )
 VERIFICATION = "1.2.840.10008.1.1"
+_REASONS: dict[tuple[int | None, int | None], str] = {
+    (0x01, 0x07): "called_ae_not_recognised",
+    (0x03, 0x02): "local_limit_exceeded",
+}
+"""What pynetdicom rejects by itself, by source and diagnostic (PS3.8 9.3.4)."""
 _DRAIN_SECONDS = 10.0
 _LOOPBACK = "127.0.0.1"
 
@@ -80,6 +86,7 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
         handlers = [
             (evt.EVT_CONN_OPEN, read_our_way, [settings.listener.max_pdu_bytes]),
             (evt.EVT_REQUESTED, _admit, [settings, store]),
+            (evt.EVT_REJECTED, _count_rejected),
             (evt.EVT_C_STORE, handle_store, [receiver]),
             (evt.EVT_C_ECHO, lambda _event: 0x0000),
             (evt.EVT_N_ACTION, answerer.handle_action),
@@ -198,7 +205,15 @@ def _is_ourselves(settings: Settings, calling: str, address: str) -> bool:
     return calling == settings.listener.ae_title and ip_address(address).is_loopback
 
 
+def _count_rejected(event: Event) -> None:
+    """Count what pynetdicom rejects by itself, by the reason that it gives."""
+    answer = event.assoc.acceptor.primitive
+    given = (answer.result_source, answer.diagnostic) if answer else (None, None)
+    metrics.ASSOCIATIONS_REFUSED.labels(_REASONS.get(given, metrics.OTHER)).inc()
+
+
 def _reject(event: Event, rejection: Rejection) -> None:
+    metrics.ASSOCIATIONS_REFUSED.labels(rejection.name.lower()).inc()
     event.assoc.acse.send_reject(*rejection.value)
     event.assoc.kill()
 

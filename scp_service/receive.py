@@ -15,6 +15,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
+import metrics
 from db.files import FileStore, Intake, recover
 from db.intake import Film, Outcome, recorded
 from db.session import Database
@@ -61,12 +62,18 @@ class Status(status.Status):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """What a C-STORE needs: where files go, who commits, and the limits."""
+    """What a C-STORE needs: where files go, who commits, the limits, the configured sources."""
 
     store: FileStore
     intake: Intake
     committer: Committer
     limits: Listener
+    sources: frozenset[str]
+
+    def count(self, origin: Origin, outcome: str) -> None:
+        """Count a film that has come, by what became of it."""
+        known = origin.source_ae in self.sources
+        metrics.FILMS.labels(origin.source_ae if known else metrics.OTHER, outcome).inc()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ def receiving(settings: Settings, database: Database, store: FileStore) -> Itera
     if dropped:
         _log.warning("%d unacknowledged films of a process that was killed were removed.", dropped)
     with closing(Intake(store)) as intake, closing(Committer(database)) as committer:
-        yield Receiver(store, intake, committer, settings.listener)
+        yield Receiver(store, intake, committer, settings.listener, settings.sources)
 
 
 def _is_known(database: Database, path: str) -> bool:
@@ -123,21 +130,21 @@ def handle_store(event: Event, receiver: Receiver, origin: Origin | None = None)
     """
     request = event.request
     assert isinstance(request, C_STORE)
-    command_class = str(request.AffectedSOPClassUID or "")
-    if command_class != event.context.abstract_syntax:
-        return _answer(
-            Verdict(
-                Status.CLASS_NOT_SUPPORTED, "the SOP class is not that of the presentation context"
-            )
-        )
     arrived = Arrived(
         request.DataSet.getvalue() if isinstance(request.DataSet, BytesIO) else b"",
-        command_class,
+        str(request.AffectedSOPClassUID or ""),
         str(request.AffectedSOPInstanceUID or ""),
         str(event.context.transfer_syntax),
         origin or _requestor(event),
     )
-    return _answer(receive(arrived, receiver))
+    if arrived.sop_class_uid == event.context.abstract_syntax:
+        verdict = receive(arrived, receiver)
+    else:
+        comment = "the SOP class is not that of the presentation context"
+        verdict = Verdict(Status.CLASS_NOT_SUPPORTED, comment)
+    if verdict.status is not Status.SUCCESS:
+        receiver.count(arrived.origin, verdict.status.name.lower())
+    return _answer(verdict)
 
 
 def receive(arrived: Arrived, receiver: Receiver) -> Verdict:
@@ -188,6 +195,9 @@ def keep_film(arrived: Arrived, header: Dataset, receiver: Receiver) -> Verdict:
     receiver.intake.settle(path, keep=outcome is not Outcome.DUPLICATE)
     if outcome is Outcome.ALTERED:
         _log.warning("A film came again with other content; both copies are kept.")
+    if outcome is not Outcome.DUPLICATE:
+        metrics.FILM_BYTES.inc(len(arrived.encoded))
+    receiver.count(arrived.origin, outcome.value)
     return Verdict(Status.SUCCESS)
 
 

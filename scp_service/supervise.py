@@ -9,12 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from metrics import ROLE_VARIABLE, SUPERVISOR_VARIABLE
 
 _log = logging.getLogger(__name__)
-
-SUPERVISOR_VARIABLE = "HILUM_SUPERVISOR"
-ROLES = ("listen", "work", "deliver", "schedule")
 
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 20.0
@@ -23,12 +22,22 @@ _LONGEST_WAIT_SECONDS = 30.0
 
 
 class Child:
-    """One role's process, and when it may be started again after it died."""
+    """One role's process, and when it may be started again after it died.
 
-    def __init__(self, role: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    `ended` is told the role each time that its process has ended by itself.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        ended: Callable[[str], None],
+    ) -> None:
         self.role = role
         self._command = list(command)
-        self._environment = dict(environment)
+        self._environment = {**environment, ROLE_VARIABLE: role}
+        self._ended = ended
         self._failures = 0
         self._start()
 
@@ -46,6 +55,7 @@ class Child:
         now = time.monotonic()
         if self._died is None:
             self._died = now
+            self._ended(self.role)
             if now - self._started >= _HEALTHY_SECONDS:
                 self._failures = 0
         wait = 0.0 if self._failures == 0 else min(2.0**self._failures / 2, _LONGEST_WAIT_SECONDS)
@@ -56,15 +66,22 @@ class Child:
         self._start()
 
 
-def supervise(roles: Sequence[str], environment: Mapping[str, str], stop: threading.Event) -> None:
+def supervise(
+    roles: Sequence[str],
+    environment: Mapping[str, str],
+    stop: threading.Event,
+    ended: Callable[[str], None] = lambda _role: None,
+) -> None:
     """Run the roles as child processes until `stop` is set, then end them all.
+
+    `ended` is told each role whose process has ended by itself.
 
     The children get SIGTERM and 20 seconds to hand back what they work on. If this process is
     killed, they end by themselves (`die_with_supervisor`).
     """
     environment = {**environment, SUPERVISOR_VARIABLE: str(os.getpid())}
     command = [sys.executable, "-m", "hilum"]
-    children = [Child(role, [*command, role], environment) for role in roles]
+    children = [Child(role, [*command, role], environment, ended) for role in roles]
     while not stop.wait(_POLL_SECONDS):
         for child in children:
             child.look_after()

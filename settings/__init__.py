@@ -20,6 +20,7 @@ from settings.effective import Effective, mask_url
 from settings.errors import SettingsError
 from settings.loading import CONFIG_VARIABLE, DEFAULT_CONFIG, Loaded, load
 from settings.model import Settings
+from settings.monitoring import Alarms, Metrics
 from settings.peers import Peer
 from settings.sections import (
     TRANSFER_SYNTAXES,
@@ -40,6 +41,7 @@ __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULT_CONFIG",
     "TRANSFER_SYNTAXES",
+    "Alarms",
     "Archive",
     "ClientTls",
     "Console",
@@ -57,6 +59,7 @@ __all__ = [
     "ImagingDestination",
     "Listener",
     "Loaded",
+    "Metrics",
     "Peer",
     "Priority",
     "Report",

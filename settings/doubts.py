@@ -3,7 +3,7 @@ everybody can read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from settings.destinations import Destination
 from settings.model import Settings
@@ -24,19 +24,12 @@ def doubts(settings: Settings) -> Iterator[str]:
                     " http://; use https"
                 )
     if settings.peers:
-        known = _sources(settings)
+        known = settings.sources
         for destination in settings.destinations:
             yield from _unknown_sources(destination, known)
 
 
-def _sources(settings: Settings) -> set[str]:
-    """Return the sources that films may be filed under: of peers, of archives, of STOW-RS."""
-    by_web = {settings.dicomweb.source_ae} if settings.dicomweb.enabled else set[str]()
-    peers = {peer.ae_title for peer in settings.peers}
-    return peers | {archive.ae_title for archive in settings.archives} | by_web
-
-
-def _unknown_sources(destination: Destination, known: set[str]) -> Iterator[str]:
+def _unknown_sources(destination: Destination, known: Collection[str]) -> Iterator[str]:
     unknown = [source for source in destination.sources if source not in known]
     if not unknown:
         return

@@ -13,6 +13,7 @@ from settings.archives import AnyArchive
 from settings.destinations import AnyDestination, Destination
 from settings.dicomweb import Dicomweb
 from settings.fields import DatabaseURL, drop_unset
+from settings.monitoring import Alarms, Metrics
 from settings.peers import Peer
 from settings.sections import (
     Backup,
@@ -56,6 +57,8 @@ class Settings(BaseSettings):
     delivery: Delivery = Delivery.model_construct()
     retention: Retention = Retention.model_construct()
     backup: Backup = Backup.model_construct()
+    metrics: Metrics = Metrics.model_construct()
+    alarms: Alarms = Alarms.model_construct()
     destinations: tuple[AnyDestination, ...] = ()
     peers: tuple[Peer, ...] = ()
     archives: tuple[AnyArchive, ...] = ()
@@ -90,6 +93,19 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_path / 'hilum.sqlite'}"
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The sources that are configured: of peers, of archives, of STOW-RS."""
+        by_web = {self.dicomweb.source_ae} if self.dicomweb.enabled else set[str]()
+        peers = {peer.ae_title for peer in self.peers}
+        return frozenset(peers | {archive.ae_title for archive in self.archives} | by_web)
+
+    @property
+    def roles(self) -> list[str]:
+        """The roles that `hilum serve` runs, by their commands."""
+        web = ["dicomweb"] if self.dicomweb.enabled else []
+        return ["listen", "work", "deliver", "schedule", *web]
 
     def recipients(self, source_ae: str, source_address: str) -> list[Destination]:
         """List the destinations that results of a study from this sender may go to."""

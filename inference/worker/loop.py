@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Gauge
 from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+import metrics
 from db import queue, reports, studies
 from db.files import FileStore
 from db.keeper import LeaseKeeper
@@ -37,6 +40,7 @@ from inference.worker.choice import BundleWatch, Model
 from inference.worker.outcomes import Outcomes, not_read, not_reported, outcome_of, refused
 from inference.worker.reporting import Reporting, finished
 from inference.worker.rows import read_by_others, study_job, to_row
+from inference.worker.timed import Timed, timed
 from settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -84,11 +88,12 @@ class Worker:
         self._settings = settings
         self._database = database
         self._store = store
+        self._loaded: Gauge | None = None
         self._use(predictor)
         self._watch = watch
         self._owner = owner
         self._limits = Limits(settings.worker.max_pixels, settings.eligibility)
-        self._reading: dict[Future[Prepared | Refusal], tuple[queue.Lease, Model]] = {}
+        self._reading: dict[Future[Timed[Prepared | Refusal]], tuple[queue.Lease, Model]] = {}
         self._reporting: dict[Future[Built], Reporting] = {}
         self._ready: list[_Prepared] = []
         self._predicting: dict[Future[list[Raw]], list[_Prepared]] = {}
@@ -146,6 +151,10 @@ class Worker:
 
     def _use(self, predictor: Predictor) -> None:
         self._model = Model.of(predictor)
+        if self._loaded is not None:
+            self._loaded.set(0)
+        self._loaded = metrics.BUNDLE.labels(predictor.bundle.label, predictor.runtime)
+        self._loaded.set(1)
         problem = unknown_point(predictor.bundle, self._settings.priority)
         if problem is not None:
             _log.warning("%s.", problem)
@@ -198,7 +207,7 @@ class Worker:
     def _take_reads(self, pool: IsolatedPool, room: int, lane: str = "") -> None:
         for lease, path in self._claim_reads(room, lane):
             form = self._model.predictor.bundle.input_form
-            future = pool.submit(prepare, path, form, self._limits, key=str(path))
+            future = pool.submit(timed, prepare, path, form, self._limits, key=str(path))
             self._reading[future] = (lease, self._model)
 
     def _take_reports(self, pool: IsolatedPool, room: int, lane: str = "") -> None:
@@ -269,7 +278,10 @@ class Worker:
         outcomes = self._outcomes
         for film in [each for each in self._reading if each in done]:
             lease, model = self._reading.pop(film)
-            made = outcome_of(film)
+            answer = outcome_of(film)
+            if isinstance(answer, Timed):
+                metrics.DECODE_SECONDS.observe(answer.seconds)
+            made = answer.value if isinstance(answer, Timed) else answer
             if isinstance(made, Prepared):
                 self._ready.append(_Prepared(lease, model, made))
             elif isinstance(made, Refusal):
@@ -309,7 +321,7 @@ class Worker:
         taken = {each.lease.task_id for each in batch}
         self._ready = [each for each in self._ready if each.lease.task_id not in taken]
         inputs = np.stack([each.film.input for each in batch])
-        self._predicting[network.submit(model.predictor.predict, inputs)] = batch
+        self._predicting[network.submit(_read, model.predictor, inputs)] = batch
 
     def _commit(self, stop: threading.Event) -> None:
         """Record what was gathered in one transaction; what lost its lease is dropped alone.
@@ -343,6 +355,7 @@ class Worker:
                 outcomes = outcomes.only(held)
             outcomes.record(session, now)
             studies.close_quiet(session, quiet_seconds=self._settings.study_quiet_seconds, now=now)
+        outcomes.measure(now)
 
     def _is_last(self, lease: queue.Lease) -> bool:
         return lease.attempts >= self._settings.worker.max_attempts
@@ -355,3 +368,9 @@ class Worker:
                     queue.give_back(session, lease, now=now)
         except SQLAlchemyError:
             _log.warning("Tasks could not be given back; they return when their leases end.")
+
+
+def _read(predictor: Predictor, inputs: NDArray[np.uint8]) -> list[Raw]:
+    metrics.BATCH_FILMS.observe(len(inputs))
+    with metrics.MODEL_SECONDS.time():
+        return predictor.predict(inputs)

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from prometheus_client import Counter
 from sqlalchemy.orm import Session
 
+import metrics
 from db import images, queue
 from db.models import StoredReading
 from db.reports import FinishedReport, fail_report, record_reports
@@ -22,8 +24,6 @@ from inference.report.build import ReportError
 
 _log = logging.getLogger(__name__)
 
-Record = Callable[[Session, datetime], None]
-"""What is to be recorded, at which time."""
 T = TypeVar("T")
 
 _RETRY = queue.Backoff(first=1.0, longest=60.0)
@@ -42,6 +42,14 @@ class Failure:
 
     reason: str
     counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is to be recorded, at which time, and what then counts one more, if anything."""
+
+    write: Callable[[Session, datetime], None]
+    counts: Counter | None = None
 
 
 @dataclass(slots=True)
@@ -104,40 +112,57 @@ class Outcomes:
         if self.reports:
             record_reports(session, self.reports, now=now)
         for _, record in self.others:
-            record(session, now)
+            record.write(session, now)
         session.flush()
+
+    def measure(self, now: datetime) -> None:
+        """Count what was recorded, at which time."""
+        for lease, _ in self.readings:
+            metrics.READINGS.labels("read").inc()
+            metrics.READ_SECONDS.observe((now - lease.created_at).total_seconds())
+        for each in self.reports:
+            said = "failed" if each.report.is_stopped else each.report.finding
+            metrics.REPORTS.labels(said).inc()
+        for _, record in self.others:
+            if record.counts is not None:
+                record.counts.inc()
 
 
 def refused(lease: queue.Lease, refusal: Refusal) -> Record:
     """Have it recorded that an image may not or cannot be read."""
-    return lambda session, now: images.record_refusal(
-        session, lease, code=refusal.code.value, reason=refusal.reason, now=now
-    )
+
+    def write(session: Session, now: datetime) -> None:
+        code = refusal.code.value
+        images.record_refusal(session, lease, code=code, reason=refusal.reason, now=now)
+
+    return Record(write, metrics.READINGS.labels("refused"))
 
 
 def not_read(lease: queue.Lease, failure: Failure, *, last: bool) -> Record:
     """Have an image that could not be read tried again later; after the last time, set aside."""
 
-    def record(session: Session, now: datetime) -> None:
+    def write(session: Session, now: datetime) -> None:
         if last and failure.counts:
             images.quarantine_image(session, lease, reason=failure.reason, now=now)
         else:
             _try_again(session, lease, failure, now)
 
-    return record
+    final = last and failure.counts
+    return Record(write, metrics.READINGS.labels("quarantined") if final else None)
 
 
 def not_reported(lease: queue.Lease, failure: Failure, *, last: bool) -> Record:
     """Have a report that could not be made tried again later; after the last time, fail it."""
     _log.error("A report could not be made: %s", failure.reason)
 
-    def record(session: Session, now: datetime) -> None:
+    def write(session: Session, now: datetime) -> None:
         if last and failure.counts:
             fail_report(session, lease, reason=failure.reason, now=now)
         else:
             _try_again(session, lease, failure, now)
 
-    return record
+    final = last and failure.counts
+    return Record(write, metrics.REPORTS.labels("failed") if final else None)
 
 
 _not = {TaskKind.READ: not_read, TaskKind.REPORT: not_reported}

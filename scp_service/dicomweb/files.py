@@ -99,6 +99,7 @@ def keep(
     """
     kept = _keep(spool, origin, receiver, study_instance_uid)
     if kept.failure is not None:
+        receiver.count(origin, kept.failure.name.lower())
         _log.warning("A film was refused with %04X: %s.", kept.failure, kept.comment)
     return kept
 

@@ -28,7 +28,7 @@ def parcel(store: FileStore, data: bytes, **values: Any) -> Parcel:
     """Keep a file and wrap it up for sending: a document, unless `values` say another object."""
     number = next(_numbers)
     usual = {
-        "lease": Lease(number, TaskKind.DELIVER, number, "it", 1, 1, NOON),
+        "lease": Lease(number, TaskKind.DELIVER, number, "it", 1, 1, NOON, NOON),
         "delivery_id": number,
         "study_id": number,
         "kind": "json",
