@@ -13,10 +13,11 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
+from commands.logs import configure_logging
 from commands.plain_table import plain_table
 from commands.problem import ProblemError
 from commands.progress import bars
-from commands.roles import configure_logging, opened
+from commands.roles import opened
 from commands.send import echo
 from scp_service.archives.fetch import Fetch, Outcome, Plan, Result
 from scp_service.archives.found import ArchiveError, FoundStudy, RetrieveError, UnavailableError
@@ -113,7 +114,7 @@ def _pace(archive: Archive, wanted: Wanted) -> Pace:
 
 @contextmanager
 def _opened(settings: Settings, archive: Archive, query: Query, pace: Pace) -> Iterator[Fetch]:
-    configure_logging("fetch", settings.log_level)
+    configure_logging("fetch", settings.log_level, settings.log_format)
     stop = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: stop.set())

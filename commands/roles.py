@@ -11,15 +11,12 @@ import signal
 import socket
 import sys
 import threading
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
-from rich.console import Console
-from rich.logging import RichHandler
-
 import metrics
+from commands.logs import configure_logging
 from commands.problem import ProblemError
 from db import migrations
 from db.backup import refuse_unfinished
@@ -32,7 +29,6 @@ from settings import Settings, doubts
 
 _log = logging.getLogger(__name__)
 
-_PACKAGES = ("commands", "db", "inference", "scp_service", "settings", "training")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -89,9 +85,9 @@ def _on_its_port(
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
                 raise
+            why = os.strerror(error.errno)
             raise ProblemError(
-                f"cannot listen on {host}, port {port} ({os.strerror(error.errno)}); set {table}.host or"
-                f" {table}.port"
+                f"cannot listen on {host}, port {port} ({why}); set {table}.host or {table}.port"
             ) from None
         yield
 
@@ -196,29 +192,11 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
 def _begin(role: str, settings: Settings) -> threading.Event:
     """Set up logging and signals; return the event that is set when the role shall stop."""
     _die_with_supervisor()
-    configure_logging(role, settings.log_level)
+    configure_logging(role, settings.log_level, settings.log_format)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def configure_logging(role: str, level: str) -> None:
-    """Log to standard error: for people at a terminal in colour, elsewhere one plain line each.
-
-    Of most libraries nothing is shown: their messages and warnings may hold names and UIDs.
-    """
-    handler: logging.Handler
-    if sys.stderr.isatty():
-        handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
-        handler.setFormatter(logging.Formatter(f"{role}: %(message)s"))
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {role}: %(message)s"))
-    logging.basicConfig(level=logging.CRITICAL, handlers=[handler], force=True)
-    warnings.simplefilter("ignore")
-    for package in _PACKAGES:
-        logging.getLogger(package).setLevel(level.upper())
 
 
 def _owner(role: str) -> str:

@@ -188,10 +188,25 @@ class Lane:
         self, answers: Sequence[tuple[deliveries.Parcel, Answer]], recorded_at: datetime
     ) -> None:
         for parcel, answer in answers:
+            self._log_answer(parcel, answer)
             metrics.DELIVERIES.labels(self._name, answer.outcome.value).inc()
             if answer.stored:
                 waited = recorded_at - parcel.lease.created_at
                 metrics.DELIVERY_SECONDS.labels(self._name).observe(waited.total_seconds())
+
+    def _log_answer(self, parcel: deliveries.Parcel, answer: Answer) -> None:
+        """Log what became of an object; what a peer says of it may name the patient."""
+        ids = {
+            "study": parcel.study_id,
+            "delivery": parcel.delivery_id,
+            "task": parcel.lease.task_id,
+        }
+        if answer.stored:
+            _log.debug("Destination %s has an object.", self._name, extra=ids)
+        elif _is_final(answer, parcel.lease.attempts):
+            _log.error("Destination %s refuses an object for good.", self._name, extra=ids)
+        else:
+            _log.warning("Destination %s does not take an object now.", self._name, extra=ids)
 
     def _record_refusal(
         self, session: Session, parcel: deliveries.Parcel, answer: Answer, now: datetime
@@ -289,7 +304,8 @@ def _send(connection: Connection, parcel: deliveries.Parcel) -> Answer:
         raise
     except Exception as error:
         # A file that is missing or damaged raises almost anything, and must hold up no other.
-        _log.error("A stored result cannot be sent (%s).", type(error).__name__)
+        ids = {"study": parcel.study_id, "delivery": parcel.delivery_id}
+        _log.error("A stored result cannot be sent (%s).", type(error).__name__, extra=ids)
         return Answer(Outcome.REFUSED, f"its file cannot be sent ({type(error).__name__})")
 
 

@@ -32,7 +32,7 @@ class Child:
         role: str,
         command: Sequence[str],
         environment: Mapping[str, str],
-        ended: Callable[[str], None],
+        ended: Callable[[str], None] = lambda _role: None,
     ) -> None:
         self.role = role
         self._command = list(command)

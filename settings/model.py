@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What is logged to standard error."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How it is logged: lines for people, or a JSON object a line."
+    )
     listener: Listener = Listener.model_construct()
     dicomweb: Dicomweb = Dicomweb.model_construct()
     console: Console = Console.model_construct()

@@ -116,13 +116,17 @@ class Outcomes:
         session.flush()
 
     def measure(self, now: datetime) -> None:
-        """Count what was recorded, at which time."""
+        """Count and log what was recorded, at which time."""
         for lease, _ in self.readings:
+            ids = {"film": lease.subject_id, "task": lease.task_id}
+            _log.debug("A film was read.", extra=ids)
             metrics.READINGS.labels("read").inc()
             metrics.READ_SECONDS.observe((now - lease.created_at).total_seconds())
         for each in self.reports:
             said = "failed" if each.report.is_stopped else each.report.finding
             metrics.REPORTS.labels(said).inc()
+            ids = {"study": each.source.study_id, "task": each.lease.task_id}
+            _log.debug("A report was made.", extra=ids)
         for _, record in self.others:
             if record.counts is not None:
                 record.counts.inc()
@@ -130,6 +134,8 @@ class Outcomes:
 
 def refused(lease: queue.Lease, refusal: Refusal) -> Record:
     """Have it recorded that an image may not or cannot be read."""
+    ids = {"film": lease.subject_id, "task": lease.task_id}
+    _log.info("A film is not analysed (%s).", refusal.code.value, extra=ids)
 
     def write(session: Session, now: datetime) -> None:
         code = refusal.code.value
@@ -140,28 +146,34 @@ def refused(lease: queue.Lease, refusal: Refusal) -> Record:
 
 def not_read(lease: queue.Lease, failure: Failure, *, last: bool) -> Record:
     """Have an image that could not be read tried again later; after the last time, set aside."""
+    final = last and failure.counts
+    level, what = (
+        (logging.ERROR, "A film is set aside") if final else (logging.WARNING, "A film waits")
+    )
+    ids = {"film": lease.subject_id, "task": lease.task_id}
+    _log.log(level, "%s: %s", what, failure.reason, extra=ids)
 
     def write(session: Session, now: datetime) -> None:
-        if last and failure.counts:
+        if final:
             images.quarantine_image(session, lease, reason=failure.reason, now=now)
         else:
             _try_again(session, lease, failure, now)
 
-    final = last and failure.counts
     return Record(write, metrics.READINGS.labels("quarantined") if final else None)
 
 
 def not_reported(lease: queue.Lease, failure: Failure, *, last: bool) -> Record:
     """Have a report that could not be made tried again later; after the last time, fail it."""
-    _log.error("A report could not be made: %s", failure.reason)
+    final = last and failure.counts
+    ids = {"study": lease.subject_id, "task": lease.task_id}
+    _log.error("A report could not be made: %s", failure.reason, extra=ids)
 
     def write(session: Session, now: datetime) -> None:
-        if last and failure.counts:
+        if final:
             fail_report(session, lease, reason=failure.reason, now=now)
         else:
             _try_again(session, lease, failure, now)
 
-    final = last and failure.counts
     return Record(write, metrics.REPORTS.labels("failed") if final else None)
 
 

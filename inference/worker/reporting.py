@@ -49,11 +49,13 @@ def finished(task: Reporting, built: Built, settings: Settings) -> FinishedRepor
         priority=priority_of(source),
         stopped=(*task.stopped, *built.stopped),
     )
+    ids = {"study": source.study_id, "task": task.lease.task_id}
     for reason in report.stopped:
-        _log.error("A result was stopped: %s.", reason)
+        _log.error("A result was stopped: %s.", reason, extra=ids)
     sender = (source.source_ae, source.source_address)
     if not settings.recipients(*sender):
-        _log.warning("A report goes nowhere: no destination is configured for its sender.")
+        text = "A report goes nowhere: no destination is configured for its sender."
+        _log.warning(text, extra=ids)
     positive = built.finding is Finding.OPACITY
     profiles = settings.profiles(*sender, positive=positive, told=source.told)
     return FinishedReport(task.lease, source, report, profiles)

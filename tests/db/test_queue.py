@@ -146,9 +146,8 @@ def test_a_lease_says_what_to_do_and_how_long_it_holds(database: Database, clock
     enqueue(database, 7, kind=DELIVER, lane="pacs")
     lease = claim_one(database, DELIVER, lane="pacs")
     task = only_task(database)
-    assert lease == queue.Lease(
-        task.id, DELIVER, 7, "pacs", 1, 1, clock.now + timedelta(seconds=LEASE_SECONDS)
-    )
+    until = clock.now + timedelta(seconds=LEASE_SECONDS)
+    assert lease == queue.Lease(task.id, DELIVER, 7, "pacs", 1, 1, until, task.created_at)
     assert (task.state, task.owner, task.lease_until) == (TaskState.LEASED, OWNER, lease.until)
 
 
