@@ -30,8 +30,9 @@ from db.session import Database
 from scp_service.commitment.answering import Answerer
 from scp_service.commitment.asking import record_answer
 from scp_service.commitment.messages import PUSH_MODEL
+from scp_service.guard import Guard
 from scp_service.receive import handle_store, receiving
-from scp_service.server import Server, read_our_way
+from scp_service.server import Server
 from scp_service.tls_server import TlsServer
 from settings import DicomDestination, Settings
 from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -59,7 +60,7 @@ _LOOPBACK = "127.0.0.1"
 class Rejection(Enum):
     """Why we reject an association: result, source and reason of A-ASSOCIATE-RJ (PS3.8 9.3.4).
 
-    pynetdicom adds "called AE title not recognised" and "local limit exceeded".
+    pynetdicom adds "called AE title not recognised", the guard "local limit exceeded".
     """
 
     CALLING_AE_NOT_RECOGNISED = (0x01, 0x01, 0x03)
@@ -84,7 +85,6 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
         closing(Answerer(settings, database, store)) as answerer,
     ):
         handlers = [
-            (evt.EVT_CONN_OPEN, read_our_way, [settings.listener.max_pdu_bytes]),
             (evt.EVT_REQUESTED, _admit, [settings, store]),
             (evt.EVT_REJECTED, _count_rejected),
             (evt.EVT_C_STORE, handle_store, [receiver]),
@@ -102,8 +102,9 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
 def _serving(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
     """Serve on every port; yields the server of the port without TLS."""
     servers: list[Server] = []
+    guard = Guard(settings.listener)
     try:
-        for server in _servers(settings, handlers):
+        for server in _servers(settings, handlers, guard):
             servers.append(server)
         for server in servers:
             threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
@@ -115,10 +116,11 @@ def _serving(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
     finally:
         for server in servers:
             server.server_close()  # at once: a sender that comes now must try another listener
+        guard.close()
         _drain(servers)
 
 
-def _servers(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
+def _servers(settings: Settings, handlers: list[Any], guard: Guard) -> Iterator[Server]:
     """Bind the ports, first the one without TLS.
 
     Raises:
@@ -128,6 +130,8 @@ def _servers(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
     listener = settings.listener
     ae = application_entity(settings)
     given: dict[str, Any] = {
+        "guard": guard,
+        "limits": listener,
         "ae": ae,
         "ae_title": ae.ae_title,
         "contexts": ae.supported_contexts,

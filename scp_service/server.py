@@ -1,41 +1,70 @@
-"""The TCP side of the listener, behind pynetdicom's `make_server`: sockets and how they are read.
+"""The TCP side of the listener, behind pynetdicom's `make_server`: what is accepted, and when.
 
-What guards the port against idle and malicious connections belongs here too.
+A connection goes to the guard, which has an association made of it when it has asked for one.
 """
 
 from __future__ import annotations
 
-import functools
+import errno
+import gc
 import socket
+import ssl
+import time
 from socketserver import BaseServer
+from typing import Any, cast
 
-from pynetdicom import _config
-from pynetdicom.events import Event
 from pynetdicom.transport import AssociationServer
 
-# pynetdicom would describe every message for a log that nobody keeps.
-_config.LOG_HANDLER_LEVEL = "none"
+from scp_service.admitted import AdmittedHandler
+from scp_service.guard import Address, Guard
+from scp_service.sockets import set_options
+from settings import Listener
 
-_KEEPALIVE_IDLE_SECONDS = 30
-_KEEPALIVE_INTERVAL_SECONDS = 10
-_KEEPALIVE_PROBES = 3
-_USER_TIMEOUT_MILLISECONDS = 60_000
-_CHUNK_BYTES = 1_048_576
-_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux alone has it
-_LEAST_PDU_LIMIT = 1_048_576
-"""A-ASSOCIATE-RQ has no negotiated limit; the largest sensible one is far below this."""
+_GC_SECONDS = 30.0
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_SECONDS = 0.05
 
 
 class Server(AssociationServer):
-    """An association server whose sockets are set up for many small messages."""
+    """An association server that has no thread for who only connects."""
 
-    request_queue_size = 128
+    request_queue_size = 1024
+
+    def __init__(self, *, guard: Guard, limits: Listener, **given: Any) -> None:
+        """Take up guard and limits; the rest is what `AE.make_server` gives.
+
+        Raises:
+            OSError: the port is taken or may not be used.
+        """
+        self.limits = limits
+        self._guard = guard
+        self._collected = time.monotonic()
+        super().__init__(**given, request_handler=AdmittedHandler)
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """Accept a connection and set its socket's options."""
-        accepted, address = super().get_request()
+        """Accept a connection and set its socket's options.
+
+        Raises:
+            OSError: it is gone already, or this process may open no more; `socketserver` goes on.
+        """
+        try:
+            accepted, address = super().get_request()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                time.sleep(_PAUSE_SECONDS)  # the connection still waits: it is not to be spun on
+            raise
         set_options(accepted)
         return accepted, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Let the guard see what the connection wants."""
+        self._guard.take(self, request, client_address)
+
+    def service_actions(self) -> None:
+        """Collect dead associations now and then, however many connections come and go."""
+        if time.monotonic() - self._collected > _GC_SECONDS:
+            gc.collect()
+            self._collected = time.monotonic()
 
     def shutdown(self) -> None:
         """Stop accepting connections; those under way go on.
@@ -45,47 +74,21 @@ class Server(AssociationServer):
         """
         BaseServer.shutdown(self)
 
+    # What the guard asks --------------------------------------------------------------------
 
-def set_options(connection: socket.socket) -> None:
-    """Send at once (TCP_NODELAY), and notice a peer that is gone within about a minute."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", _KEEPALIVE_IDLE_SECONDS),
-        ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_SECONDS),
-        ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
-        ("TCP_USER_TIMEOUT", _USER_TIMEOUT_MILLISECONDS),
-    ):
-        if hasattr(socket, option):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    def secured(self, connection: socket.socket) -> ssl.SSLSocket | None:
+        """Leave a connection as it is."""
+        return None
 
+    def objection(self, connection: ssl.SSLSocket) -> str:
+        """Let everybody go on."""
+        return ""
 
-def read_our_way(event: Event, max_pdu_bytes: int) -> None:
-    """On EVT_CONN_OPEN: have this association's socket read by `receive`."""
-    association_socket = event.assoc.dul.socket
-    connection = association_socket.socket if association_socket else None
-    if connection is not None:
-        limit = max(max_pdu_bytes, _LEAST_PDU_LIMIT)
-        setattr(association_socket, "recv", functools.partial(receive, connection, limit))  # noqa: B010
+    def is_full(self) -> bool:
+        """Tell whether there are as many associations, on all ports, as there may be."""
+        acceptors = [each for each in self.ae.active_associations if each.is_acceptor]
+        return len(acceptors) >= self.ae.maximum_associations
 
-
-def receive(connection: socket.socket, limit: int, count: int) -> bytearray:
-    """Read exactly `count` bytes, or fewer where the peer closes the connection.
-
-    Linux leaves quick-acknowledge mode by itself after a while, so it is armed anew after every
-    read: a sender with Nagle's algorithm on then never waits for a delayed acknowledgement.
-
-    Raises:
-        OSError: the connection failed, or the peer announces a PDU beyond `limit` bytes.
-    """
-    if count > limit:
-        raise OSError("the peer announced a PDU beyond the limit")
-    data = bytearray()
-    while len(data) < count:
-        part = connection.recv(min(count - len(data), _CHUNK_BYTES))
-        if not part:
-            break
-        if _QUICKACK is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-        data += part
-    return data
+    def admit(self, connection: socket.socket, address: Address, request: bytes) -> None:
+        """Make an association of a connection and the A-ASSOCIATE-RQ that it has sent."""
+        self.finish_request((request, connection), cast(tuple[str, int], address))

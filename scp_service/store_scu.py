@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from scp_service.answer import PeerError
-from scp_service.server import read_our_way, set_options
+from scp_service.sockets import read_our_way, set_options
 from scp_service.tls import ClientContext, TlsError, client_context
 from scp_service.turns import Turns
 from settings import ClientTls

@@ -60,6 +60,16 @@ class Listener(Section):
     max_associations: int = Field(
         50, ge=1, le=500, description="Associations at once; more are refused as transient."
     )
+    max_waiting: int = Field(
+        128,
+        ge=2,
+        le=256,
+        description="Connections at once that have not asked for an association yet; one more takes"
+        " the place of the one that has waited longest.",
+    )
+    max_waiting_per_address: int = Field(
+        64, ge=1, le=256, description="How many of them may be of one address."
+    )
     max_pdu_bytes: int = Field(
         262_144, ge=4096, le=16_777_216, description="Largest PDU that peers may send, in bytes."
     )
@@ -76,6 +86,11 @@ class Listener(Section):
     acse_timeout_seconds: float = Field(5, gt=0, description="Wait for association messages.")
     dimse_timeout_seconds: float = Field(30, gt=0, description="Wait for a DIMSE message.")
     network_timeout_seconds: float = Field(60, gt=0, description="Close a silent association.")
+    pdu_timeout_seconds: float = Field(
+        60,
+        gt=0,
+        description="Close an association of which one PDU takes this long to come or to be taken.",
+    )
     transfer_syntaxes: tuple[str, ...] = Field(
         TRANSFER_SYNTAXES,
         min_length=1,

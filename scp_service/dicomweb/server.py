@@ -20,9 +20,9 @@ from db.files import FileStore
 from db.session import Database
 from scp_service.dicomweb.app import application
 from scp_service.receive import Receiver, receiving
-from scp_service.server import set_options
+from scp_service.refusals import Refusals
+from scp_service.sockets import set_options
 from scp_service.tls import names_in, server_context, why
-from scp_service.tls_server import Refusals
 from settings import Dicomweb, Settings
 
 _log = logging.getLogger(__name__)

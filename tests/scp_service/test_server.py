@@ -11,8 +11,9 @@ import pytest
 
 from db.files import FileStore
 from db.session import Database
+from scp_service.admitted import AdmittedSocket
 from scp_service.listener import listening
-from scp_service.server import receive, set_options
+from scp_service.sockets import receive, set_options
 from tests import peers
 from tests.scp_service.films import cr
 from tests.scp_service.running import associated, configured, status
@@ -51,8 +52,7 @@ def test_the_listeners_associations_have_the_options_and_acknowledge_at_once(
         connection = accepted.dul.socket.socket
         for name, (level, option, value) in OPTIONS.items():
             assert (name, connection.getsockopt(level, option)) == (name, value)
-        assert accepted.dul.socket.recv.func is receive
-        assert accepted.dul.socket.recv.args[0] is connection
+        assert isinstance(accepted.dul.socket, AdmittedSocket)
         assert status(association, cr()) == 0x0000
 
 

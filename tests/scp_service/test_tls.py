@@ -22,8 +22,8 @@ from db.session import Database
 from scp_service.answer import PeerError
 from scp_service.certificates import Trial, make_trial
 from scp_service.listener import listening
+from scp_service.refusals import Refusals
 from scp_service.store_scu import VERIFICATION, Peer, associated
-from scp_service.tls_server import Refusals
 from settings import ClientTls, Settings
 from tests import peers
 from tests.scp_service.films import cr

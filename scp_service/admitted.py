@@ -1,0 +1,150 @@
+"""An association that the guard has let in: how its socket is read, and how much it may ask for.
+
+pynetdicom reads from a peer for as long as it takes, keeps whatever comes in memory, and takes
+further requests before it has answered the last. Here each PDU must be whole in time, what a data
+set has too much is let fall, and nothing is read while a request waits for its response.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from typing import Any
+
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_CANCEL_RQ
+from pynetdicom.events import Event
+from pynetdicom.transport import AssociationSocket, RequestHandler
+
+from scp_service.sockets import pdu_limit, receive
+from settings import Listener
+
+_MOST_COMMAND_BYTES = 65_536
+"""Of one command set; that of a C-STORE-RQ has some hundreds."""
+
+
+class AdmittedHandler(RequestHandler):
+    """Makes an association of a connection whose A-ASSOCIATE-RQ has been read."""
+
+    server: Any
+    _asked: bytes
+
+    def setup(self) -> None:
+        """Take up what the guard hands over: the request and the connection that it came by."""
+        assert isinstance(self.request, tuple)
+        self._asked, self.request = self.request
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        limits = self.server.limits
+        association.dul.event_queue.get_nowait()  # the socket that takes over announces itself
+        connection = AdmittedSocket(association, self.request, self._asked, limits)
+        association.dul.socket = connection
+        bounds = _Bounds(limits.max_dataset_bytes)
+        association.bind(evt.EVT_PDU_RECV, bounds.on_pdu)
+        association.bind(evt.EVT_DIMSE_RECV, lambda event: connection.received(event.message))
+        association.bind(evt.EVT_DIMSE_SENT, lambda event: connection.answered(event.message))
+        return association
+
+
+class AdmittedSocket(AssociationSocket):
+    """The socket of an association that we accepted, with what has been read from it already."""
+
+    def __init__(
+        self, association: Association, connection: socket.socket, asked: bytes, limits: Listener
+    ) -> None:
+        """Take over a connection whose A-ASSOCIATE-RQ, `asked`, has been read."""
+        connection.settimeout(limits.pdu_timeout_seconds)  # as well for what is sent
+        super().__init__(association, client_socket=connection)
+        self._asked = memoryview(asked)
+        self._limit = pdu_limit(limits.max_pdu_bytes)
+        self._timeout = limits.pdu_timeout_seconds
+        self._deadline = 0.0
+        self._unanswered = 0
+        # `select` knows no descriptor beyond 1023; `poll` knows all.
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether a PDU begins; it must then be whole within `listener.pdu_timeout_seconds`.
+
+        None begins before the last request is answered: the asynchronous operations window, as it
+        is not negotiated, is one (PS3.7 D.3.3.3).
+        """
+        begins = bool(self._asked) or (self._unanswered == 0 and self._has_data())
+        if begins:
+            self._deadline = time.monotonic() + self._timeout
+        return begins
+
+    def _has_data(self) -> bool:
+        connection = self.socket
+        if connection is None or not self._is_connected:
+            return False
+        if connection.fileno() < 0:  # closed by another thread
+            self.event_queue.put("Evt17")
+            return False
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        return bool(self._poll.poll(0))
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read exactly so many bytes, or fewer where the peer closes the connection.
+
+        Raises:
+            TimeoutError: the PDU is not whole in time.
+            OSError: the connection failed, or the PDU is larger than is allowed.
+        """
+        if self._asked:
+            part, self._asked = self._asked[:nr_bytes], self._asked[nr_bytes:]
+            return bytearray(part)
+        if self.socket is None:
+            raise OSError("the connection is closed")
+        return receive(self.socket, self._limit, nr_bytes, self._deadline)
+
+    def send(self, bytestream: bytes) -> None:
+        """Send; a peer that takes nothing for `listener.pdu_timeout_seconds` is hung up on."""
+        if self.socket is not None:
+            self.socket.settimeout(self._timeout)  # reading may have left it shorter
+        super().send(bytestream)
+
+    def received(self, message: object) -> None:
+        """Count a request that is to be answered."""
+        self._unanswered += _is_request(message)
+
+    def answered(self, message: object) -> None:
+        """Count the response to a request."""
+        if not _is_request(message):
+            self._unanswered = max(0, self._unanswered - 1)
+
+
+def _is_request(message: object) -> bool:
+    """Tell whether a DIMSE message is a request that has a response."""
+    return type(message).__name__.endswith("_RQ") and not isinstance(message, C_CANCEL_RQ)
+
+
+class _Bounds:
+    """Lets fall what a message has too much, so that it may come to its end and be refused."""
+
+    def __init__(self, most_data_bytes: int) -> None:
+        # One byte more is kept, by which the data set is known to be too large.
+        self._most = {True: _MOST_COMMAND_BYTES, False: most_data_bytes + 1}
+        self._had = {True: 0, False: 0}
+
+    def on_pdu(self, event: Event) -> None:
+        """On EVT_PDU_RECV: shorten the fragments of a P-DATA-TF to what there is room for."""
+        for item in getattr(event.pdu, "presentation_data_value_items", ()):
+            value = item.presentation_data_value or b""
+            control = value[:1]  # PS3.8 E.2: bit 0, command or data set; bit 1, last fragment
+            if not control:
+                continue
+            is_command, is_last = bool(control[0] & 1), bool(control[0] & 2)
+            room = self._most[is_command] - self._had[is_command]
+            self._had[is_command] += len(value) - 1
+            if len(value) - 1 > room:
+                item.presentation_data_value = value[: 1 + max(0, room)]
+            if is_last:
+                self._had[is_command] = 0
