@@ -309,9 +309,9 @@ def _values(image: Dataset, syntax: UID, declared: _Declared) -> NDArray[Any]:
 def _tells_of_memory(said: str) -> bool:
     """Tell whether a decoder ran out of memory, of whose error pydicom passes on the text alone.
 
-    Python's MemoryError has none; NumPy's says what it could not allocate.
+    Python's MemoryError has none; NumPy's says what it could not allocate; libjpeg names memory.
     """
-    return said.endswith(":") or "Unable to allocate" in said
+    return said.endswith(":") or "Unable to allocate" in said or "Out of free memory" in said
 
 
 def _from_high_bit(values: NDArray[Any], left: int, right: int) -> NDArray[Any]:

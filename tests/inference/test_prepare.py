@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pydicom.pixels.decoders import pylibjpeg
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -132,6 +133,31 @@ def test_an_unexpected_error_of_a_decoder_is_a_refusal(
     refusal = refused(make_film(tmp_path / "film.dcm"))
     assert refusal.code is RefusalCode.UNDECODABLE
     assert "Canary" not in refusal.reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 5. GiB for an array"),
+        RuntimeError("Unknown error code '-2048' returned from Decode(): Out of free memory"),
+    ],
+    ids=["Python", "NumPy", "libjpeg"],
+)
+def test_a_decoder_that_runs_out_of_memory_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """pydicom passes on no more than the text of what a decoder raised."""
+
+    def starved(*_: object, **__: object) -> None:
+        raise error
+
+    path = make_film(tmp_path / "film.dcm", syntax=JPEG2000Lossless)
+    prepare(path, FORM, LIMITS)  # pydicom knows its decoders from now on
+    for decoders in pylibjpeg._DECODERS.values():
+        for name in decoders:
+            monkeypatch.setitem(decoders, name, starved)
+    assert refused(path).reason.endswith("needs more memory than is allowed.")
 
 
 def test_a_fault_of_the_disk_is_not_the_films(tmp_path: Path) -> None:
