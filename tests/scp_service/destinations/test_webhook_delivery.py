@@ -171,16 +171,14 @@ def test_no_redirect_is_followed(store: FileStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "at_least", "at_most"),
-    [
-        ("120", 120, 120),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True), 500, 600),
-        (format_datetime(datetime.now(UTC) - timedelta(seconds=600), usegmt=True), 0, 0),
-    ],
+    ("seconds", "as_a_date", "at_least", "at_most"),
+    [(120, False, 120, 120), (600, True, 500, 600), (-600, True, 0, 0)],
 )
 def test_a_server_says_how_long_to_wait(
-    store: FileStore, value: str, at_least: float, at_most: float
+    store: FileStore, seconds: int, as_a_date: bool, at_least: float, at_most: float
 ) -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+    value = until if as_a_date else str(seconds)
     with pytest.raises(PeerError) as raised:
         answer_for(store, Told(503, headers={"Retry-After": value}))
     assert raised.value.retry_after_seconds is not None
