@@ -30,7 +30,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 faults: $(VENV)/.installed-dev
-	HILUM_FAULTS_SEED=$(SEED) HILUM_FAULTS_SHARE=$(SHARE) $(BIN)/python -m pytest -m faults $(PYTEST_ARGS) tests/faults
+	HILUM_FAULTS_SEED=$(SEED) HILUM_FAULTS_SHARE=$(SHARE) $(BIN)/python -m pytest -m faults $(PYTEST_ARGS) tests/faults tests/system/test_canary.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
