@@ -11,8 +11,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from scp_service.dicomweb.spool import Spool
 
 DICOM = "application/dicom"
-_MOST_BOUNDARY_BYTES = 70
-"""RFC 2046 5.1.1."""
+_LONGEST_BOUNDARY = 250
+"""In characters. RFC 2046 5.1.1 allows 70, but Orthanc sends 73."""
 _MOST_HEADERS = 32
 """Of one part; each may have 4 KiB."""
 
@@ -56,8 +56,8 @@ class PartReader:
     """
 
     def __init__(self, boundary: str, folder: Path, *, part_bytes: int, most_parts: int) -> None:
-        if not 1 <= len(boundary) <= _MOST_BOUNDARY_BYTES or not boundary.isascii():
-            raise MultipartError("its Content-Type has no boundary of 1 to 70 ASCII characters")
+        if not 1 <= len(boundary) <= _LONGEST_BOUNDARY or not boundary.isascii():
+            raise MultipartError("its Content-Type has no boundary, or one that is far too long")
         self._folder = folder
         self._part_bytes = part_bytes
         self._most_parts = most_parts

@@ -468,3 +468,29 @@ def test_more_requests_at_once_than_allowed_are_told_to_come_again(
             connection.sendall(body[100:])
             assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
         assert post(settings, body).status == 200
+
+
+# A PACS that sends -------------------------------------------------------------------------------
+
+
+def test_orthanc_sends_what_it_holds_by_stow_rs(
+    database: Database, store: FileStore, tmp_path: Path
+) -> None:
+    films = [cr(), cr(RLELossless, PixelData=encapsulate([bytes(64)]))]
+    paths = [tmp_path / f"{number}.dcm" for number in range(len(films))]
+    for path, film in zip(paths, films, strict=True):
+        path.write_bytes(file(film))
+    config = peers.with_dicomweb()
+    with stow(database, store, token="s3cret") as settings:
+        us = {
+            "Url": f"http://127.0.0.1:{settings.dicomweb.port}/dicomweb/",
+            "HttpHeaders": {"Authorization": "Bearer s3cret"},
+        }
+        config["DicomWeb"]["Servers"] = {"hilum": us}
+        with peers.orthanc(tmp_path / "orthanc", config=config) as orthanc:
+            sent = peers.dcmsend(paths, orthanc.port, called=orthanc.ae_title)
+            assert sent.accepted == len(films), sent.output
+            command = {"Resources": orthanc.instances(), "Synchronous": True}
+            orthanc.post("/dicom-web/servers/hilum/stow", command)
+    came = {each.sop_instance_uid: each.transfer_syntax_uid for each in held(database)}
+    assert came == {film.SOPInstanceUID: film.file_meta.TransferSyntaxUID for film in films}
