@@ -52,7 +52,7 @@ def encoded(path: Path) -> Encoded:
         )
         start = file.tell()
     data = content[start:]
-    syntax = str(meta.get("TransferSyntaxUID", "") or _looks_like(data))
+    syntax = _text(meta, "TransferSyntaxUID") or _looks_like(data)
     main = Dataset()
     with contextlib.suppress(Exception):
         main = read_dataset(
@@ -61,11 +61,11 @@ def encoded(path: Path) -> Encoded:
             syntax != ExplicitVRBigEndian,
             stop_when=lambda tag, _vr, _length: int(tag) > 0x00080018,
         )
-    sop_class = meta.get("MediaStorageSOPClassUID") or main.get("SOPClassUID")
-    instance = meta.get("MediaStorageSOPInstanceUID") or main.get("SOPInstanceUID")
+    sop_class = _text(meta, "MediaStorageSOPClassUID") or _text(main, "SOPClassUID")
+    instance = _text(meta, "MediaStorageSOPInstanceUID") or _text(main, "SOPInstanceUID")
     return Encoded(
-        str(sop_class or ComputedRadiographyImageStorage),
-        str(instance or generate_uid()),
+        sop_class or str(ComputedRadiographyImageStorage),
+        instance or str(generate_uid()),
         syntax,
         data,
     )
@@ -84,6 +84,12 @@ def store_as_is(film: Encoded, port: int, *, called: str = "HILUM") -> Response:
         file.write(head + film.data)
         file.flush()
         return to.store(Path(file.name))
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    with contextlib.suppress(Exception):  # an element that cannot be read
+        return str(dataset.get(keyword, ""))
+    return ""
 
 
 def _looks_like(data: bytes) -> str:
