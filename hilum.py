@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
+from commands.terminal import Terminal
 from settings import CONFIG_VARIABLE, ClientTls, Loaded, SettingsError, load, template
 
 app = typer.Typer(
@@ -25,8 +25,8 @@ data_app = typer.Typer(no_args_is_help=True, help="The challenge's data.")
 app.add_typer(data_app, name="data")
 bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles: which there are, which read.")
 app.add_typer(bundle_app, name="bundle")
-out = Console()
-err = Console(stderr=True)
+out = Terminal()
+err = Terminal(stderr=True)
 
 BundleName = Annotated[str, typer.Argument(help="ID/VERSION, or ID where there is one version.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the history.")]
