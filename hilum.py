@@ -350,6 +350,21 @@ def restore(
 
 
 @app.command()
+def schema(
+    to: Annotated[
+        str | None, typer.Option(help="Take the schema back to this older version.")
+    ] = None,
+) -> None:
+    """Print the database's schema version; with --to, make it an older program's (all stopped)."""
+    from commands import schema as versions
+
+    settings = _load().settings
+    if to is not None:
+        versions.take_back(settings, to)
+    _say(versions.version(settings))
+
+
+@app.command()
 def sr(
     file: Annotated[Path, typer.Argument(help="A Structured Report (TID 1500), ours or not.")],
     as_json: Annotated[

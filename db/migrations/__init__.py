@@ -67,6 +67,30 @@ def is_known(version: str) -> bool:
     return version in {script.revision for script in scripts}
 
 
+def take_back(database: Database, lock_folder: Path, to: str) -> None:
+    """Bring the schema back to an older version, with all that that version knows.
+
+    Nothing else may use the database meanwhile; afterwards it is for the program of that version.
+
+    Raises:
+        SchemaError: there is no such version, or the database is not newer than it.
+    """
+    config = _config()
+    scripts = ScriptDirectory.from_config(config)
+    with _one_at_a_time(database, lock_folder), database.engine.connect() as connection:
+        present = version(connection)
+        _refuse_newer(connection)
+        connection.rollback()
+        older = [each.revision for each in scripts.iterate_revisions(present, "base")][1:]
+        if to not in older:
+            raise SchemaError(
+                f"The schema cannot go from version {present} back to {to}; it can go back to"
+                f" {', '.join(older) or 'none'}."
+            )
+        config.attributes["connection"] = connection
+        command.downgrade(config, to)
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))

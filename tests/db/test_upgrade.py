@@ -209,6 +209,11 @@ def _reading(instance: int | None) -> dict[str, Any]:
     }
 
 
+def version(database: Database) -> str | None:
+    with database.engine.connect() as connection:
+        return migrations.version(connection)
+
+
 def work_it_off(database: Database, clock: Clock) -> None:
     """Read, report and send everything, as this release does."""
     read_all(database)
@@ -283,11 +288,18 @@ def test_the_way_back_to_a_release_keeps_what_it_knows(
     receive(empty, film())
     work_it_off(empty, clock)
     known = old.everything()
-    config = migrations._config()
-    with empty.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
+    migrations.take_back(empty, tmp_path, revision)
+    assert version(empty) == revision
     assert old.everything() == known
     old.receive()
     old.finish_reading(old.take("worker@old:1"))
     assert len(old.rows("reading")) == 3
+
+
+def test_the_schema_goes_back_only_to_what_it_came_from(empty: Database, tmp_path: Path) -> None:
+    Release(empty, RELEASED[1])
+    older = RELEASED[0]
+    for nowhere in ("9999", RELEASED[1], RELEASED[-1]):
+        with pytest.raises(migrations.SchemaError, match=f"back to {nowhere}; .* {older}\\."):
+            migrations.take_back(empty, tmp_path, nowhere)
+    assert version(empty) == RELEASED[1]
