@@ -25,6 +25,8 @@ data_app = typer.Typer(no_args_is_help=True, help="The challenge's data.")
 app.add_typer(data_app, name="data")
 bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles: which there are, which read.")
 app.add_typer(bundle_app, name="bundle")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit trail (PS3.15 A.5).")
+app.add_typer(audit_app, name="audit")
 out = Terminal()
 err = Terminal(stderr=True)
 
@@ -597,6 +599,14 @@ def bundle_remove(name: BundleName) -> None:
     from commands import bundle
 
     _say(bundle.remove(_load().settings, name))
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Check that no audit record was changed, put in or left out; exit code 2 where one was."""
+    from commands.audited import verify
+
+    _say(verify(_load().settings))
 
 
 @app.command()

@@ -6,6 +6,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from audit.events import RESTRICTED_FUNCTION
+from commands.audited import done_by_person
 from commands.problem import ProblemError
 from commands.roles import opened
 from db.backup import restore_backup, write_backup
@@ -24,6 +26,12 @@ def backup(settings: Settings, file: Path) -> tuple[str, bool]:
     passphrase = _passphrase(settings)
     with opened(settings) as (database, store):
         packed = write_backup(file, database, store, passphrase, now=datetime.now(UTC))
+    done_by_person(
+        settings,
+        RESTRICTED_FUNCTION,
+        f"A backup of all data was made: {packed.rows} rows, {packed.files} files.",
+        resource=str(file.absolute()),
+    )
     size = f"{packed.bytes / 1e6:,.1f} MB"
     sentence = f"{packed.rows} rows and {packed.files} files are in {file} ({size}, encrypted)."
     if not packed.missing and not packed.damaged:
@@ -48,6 +56,12 @@ def restore(settings: Settings, file: Path) -> str:
     os.umask(0o077)
     store = FileStore(settings.data_path)
     restored = restore_backup(file, settings.database, store, _passphrase(settings))
+    done_by_person(
+        settings,
+        RESTRICTED_FUNCTION,
+        f"A backup was restored: {restored.rows} rows, {restored.files} files.",
+        resource=str(file.absolute()),
+    )
     made = restored.made_at.strftime("%Y-%m-%d %H:%M UTC")
     return (
         f"{restored.rows} rows and {restored.files} files of {made} were restored to {store.root}."

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +9,9 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy.orm import Session
 
+from audit.events import SOFTWARE_CONFIGURATION
+from audit.trail import person
+from commands.audited import done_by_person
 from commands.bundle import checked, opened_registry
 from commands.plain_table import plain_table
 from commands.problem import ProblemError
@@ -45,8 +45,9 @@ def activate(settings: Settings, name: str, reason: str | None) -> str:
             if bundles.key_of(holds) == key and (holds is not None or key is None):
                 return f"{_name(key)} is active already."
             now = database.now(session)
-            bundles.activate(session, key, by=_person(), reason=reason, now=now)
+            bundles.activate(session, key, by=person(), reason=reason, now=now)
             _end_shadow_of_active(session, settings, now)
+    _tell(settings, "active", key, reason)
     return f"{_name(key)} is active. {_SWAP}"
 
 
@@ -55,13 +56,14 @@ def roll_back(settings: Settings, reason: str | None) -> str:
     with opened_registry(settings) as (registry, database), database.write() as session:
         now = database.now(session)
         try:
-            chosen = bundles.roll_back(session, by=_person(), reason=reason, now=now)
+            chosen = bundles.roll_back(session, by=person(), reason=reason, now=now)
         except NothingBeforeError as error:
             raise ProblemError(str(error)) from None
         key = bundles.key_of(chosen)
         if key is not None:
             registry.load(key)  # one that is gone or damaged is refused, and nothing is recorded
         _end_shadow_of_active(session, settings, now)
+    _tell(settings, "active again (rollback)", key, reason)
     return f"{_name(key)} is active again. {_SWAP}"
 
 
@@ -79,7 +81,8 @@ def shadow(settings: Settings, name: str, reason: str | None) -> str:
             if _shadow(session) == key:
                 return "Nothing reads in shadow." if key is None else f"{_name(key)} does already."
             now = database.now(session)
-            bundles.shadow(session, key, by=_person(), reason=reason, now=now)
+            bundles.shadow(session, key, by=person(), reason=reason, now=now)
+    _tell(settings, "in shadow", key, reason)
     if key is None:
         return "Nothing reads in shadow any more. What was read stays for `hilum bundle compare`."
     return (
@@ -132,17 +135,19 @@ def _end_shadow_of_active(session: Session, settings: Settings, now: datetime) -
     key = _shadow(session)
     if key is not None and key == _chosen(session, settings):
         reason = "it is the active bundle now"
-        bundles.shadow(session, None, by=_person(), reason=reason, now=now)
+        bundles.shadow(session, None, by=person(), reason=reason, now=now)
 
 
 def _name(key: BundleKey | None) -> str:
     return "The configured bundle" if key is None else f"{key.id}/{key.version}"
 
 
-def _person() -> str:
-    """Name who chooses, as far as the system tells: user and machine."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"[:128]
+def _tell(settings: Settings, role: str, key: BundleKey | None, reason: str | None) -> None:
+    """Have the audit trail tell who chose which bundle."""
+    digest = {} if key is None else {"Digest": key.digest}
+    done_by_person(
+        settings,
+        SOFTWARE_CONFIGURATION,
+        f"Bundle {role}: {_name(key) if key else 'none registered'}. {reason or ''}".strip(),
+        details=digest,
+    )

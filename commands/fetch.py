@@ -24,6 +24,7 @@ from scp_service.archives.found import ArchiveError, FoundStudy, RetrieveError, 
 from scp_service.archives.kinds import archive_of
 from scp_service.archives.pace import Pace, window
 from scp_service.archives.query import Query, QueryError, study_dates
+from scp_service.audited import archive_asked
 from scp_service.receive import receiving
 from scp_service.store_scu import Peer
 from settings import Archive, DicomArchive, Settings
@@ -126,6 +127,7 @@ def _opened(settings: Settings, archive: Archive, query: Query, pace: Pace) -> I
             receiving(settings, database, store) as receiver,
             closing(archive_of(archive, settings, receiver)) as asked,
         ):
+            archive_asked(receiver.trail, archive, asked.where, query)
             yield Fetch(
                 asked,
                 query,

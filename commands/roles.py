@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 import metrics
+from commands.audited import audited
 from commands.logs import configure_logging
 from commands.problem import ProblemError
 from db import migrations
@@ -64,7 +65,7 @@ def _running(role: str, settings: Settings) -> Iterator[tuple[Database, FileStor
         SchemaError, OSError: see `opened`.
     """
     told = settings.metrics
-    with opened(settings) as (database, store):
+    with opened(settings) as (database, store), audited(role, settings):
         watched = monitored(role, settings, database, store)
         with _on_its_port(watched, told.host, told.port, "metrics"):
             yield database, store
@@ -181,12 +182,13 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         server_context(web.tls)
     with opened(settings):
         pass  # so that a database or folder that cannot be used stops the start, with one message
-    if not settings.metrics.enabled:
-        supervise(settings.roles, environment, stop)
-        return
-    with shared_folder() as folder:
-        environment = {**environment, metrics.FOLDER_VARIABLE: str(folder)}
-        supervise(settings.roles, environment, stop, partial(forget, folder))
+    with audited("serve", settings):
+        if not settings.metrics.enabled:
+            supervise(settings.roles, environment, stop)
+            return
+        with shared_folder() as folder:
+            environment = {**environment, metrics.FOLDER_VARIABLE: str(folder)}
+            supervise(settings.roles, environment, stop, partial(forget, folder))
 
 
 def _begin(role: str, settings: Settings) -> threading.Event:

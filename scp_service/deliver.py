@@ -15,12 +15,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 import metrics
+from audit import Trail
+from audit.events import Subject
 from db import commitments, deliveries, queue
 from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import Task
 from db.session import Database
 from db.states import TaskKind, TaskState
+from scp_service.audited import results_left, subjects
 from scp_service.commitment.asking import Asker
 from scp_service.destinations import Answer, Connection, Outcome, PeerError, connector
 from settings import DicomDestination, Settings
@@ -43,12 +46,13 @@ def deliver_all(
     Those that shall commit themselves have a thread beside it that asks them to.
     """
     keeper = LeaseKeeper(database, lease_seconds=_LEASE_SECONDS)
+    trail = Trail(settings)
     threads: dict[str, list[threading.Thread]] = {}
     names = [destination.name for destination in settings.destinations]
     while True:
         for name in names:
             if name not in threads:
-                lane = Lane(name, settings, database, store, keeper, stop, owner)
+                lane = Lane(name, settings, database, store, keeper, stop, owner, trail)
                 threads[name] = [_started(lane.run, f"lane-{name}")]
                 destination = settings.destination(name)
                 if isinstance(destination, DicomDestination) and destination.commit:
@@ -61,6 +65,7 @@ def deliver_all(
     for thread in chain.from_iterable(threads.values()):
         thread.join()
     keeper.close()
+    trail.close()
 
 
 def _started(run: Callable[[], None], name: str) -> threading.Thread:
@@ -81,8 +86,10 @@ class Lane:
         keeper: LeaseKeeper,
         stop: threading.Event,
         owner: str,
+        trail: Trail,
     ) -> None:
         self._name = name
+        self._trail = trail
         self._settings = settings
         self._database = database
         self._store = store
@@ -167,6 +174,8 @@ class Lane:
 
     def _record(self, answers: Sequence[tuple[deliveries.Parcel, Answer]]) -> None:
         by_id = {parcel.delivery_id: answer for parcel, answer in answers}
+        told: list[deliveries.Parcel] = []
+        of: dict[int, Subject] = {}
 
         def record(session: Session, parcels: Sequence[deliveries.Parcel], now: datetime) -> None:
             sent: list[deliveries.Sent] = []
@@ -179,10 +188,13 @@ class Lane:
                     self._record_refusal(session, parcel, answer, now)
             if sent:
                 deliveries.record_sent(session, sent, now=now)
+            told[:] = [each.parcel for each in sent]
+            of.update(subjects(session, [parcel.study_id for parcel in told]))
 
         recorded_at = self._write([parcel for parcel, _ in answers], record)
         if recorded_at is not None:
             self._measure(answers, recorded_at)
+            results_left(self._trail, self._settings, self._name, told, of)
 
     def _measure(
         self, answers: Sequence[tuple[deliveries.Parcel, Answer]], recorded_at: datetime

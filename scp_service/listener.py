@@ -27,6 +27,7 @@ from pynetdicom.events import Event
 import metrics
 from db.files import FileStore
 from db.session import Database
+from scp_service.audited import Refusals
 from scp_service.commitment.answering import Answerer
 from scp_service.commitment.asking import record_answer
 from scp_service.commitment.messages import PUSH_MODEL
@@ -85,7 +86,7 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
         closing(Answerer(settings, database, store)) as answerer,
     ):
         handlers = [
-            (evt.EVT_REQUESTED, _admit, [settings, store]),
+            (evt.EVT_REQUESTED, _admit, [settings, store, Refusals(receiver.trail)]),
             (evt.EVT_REJECTED, _count_rejected),
             (evt.EVT_C_STORE, handle_store, [receiver]),
             (evt.EVT_C_ECHO, lambda _event: 0x0000),
@@ -164,7 +165,7 @@ def application_entity(settings: Settings) -> AE:
     return ae
 
 
-def _admit(event: Event, settings: Settings, store: FileStore) -> None:
+def _admit(event: Event, settings: Settings, store: FileStore, refusals: Refusals) -> None:
     """Reject an association that may not send, or that there is no room for."""
     requestor = event.assoc.requestor
     calling = requestor.primitive.calling_ae_title.strip() if requestor.primitive else ""
@@ -173,6 +174,7 @@ def _admit(event: Event, settings: Settings, store: FileStore) -> None:
     ourselves = _is_ourselves(settings, calling, requestor.address)
     if settings.peers and not (known or commits or ourselves):
         _log.warning("An association from %s was rejected: not a known peer.", requestor.address)
+        refusals.add(requestor.address, "its AE title is that of no peer here", calling=calling)
         _reject(event, Rejection.CALLING_AE_NOT_RECOGNISED)
     elif store.free_bytes() < settings.listener.min_free_bytes:
         _log.error("Associations are refused: the data folder is almost full.")

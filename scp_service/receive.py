@@ -16,10 +16,12 @@ from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
 import metrics
+from audit import Trail
 from db.files import FileStore, Intake, recover
 from db.intake import Film, Outcome, recorded
 from db.session import Database
 from scp_service import status
+from scp_service.audited import film_came
 from scp_service.committer import Committer, UncertainError
 from scp_service.header import (
     LONGEST_VALUE,
@@ -62,13 +64,14 @@ class Status(status.Status):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """What a C-STORE needs: where files go, who commits, the limits, the configured sources."""
+    """What a C-STORE needs: where files go, who commits, the limits, who may send, the trail."""
 
     store: FileStore
     intake: Intake
     committer: Committer
     limits: Listener
     sources: frozenset[str]
+    trail: Trail
 
     def count(self, origin: Origin, outcome: str) -> None:
         """Count a film that has come, by what became of it."""
@@ -114,8 +117,12 @@ def receiving(settings: Settings, database: Database, store: FileStore) -> Itera
     dropped = recover(store, lambda path: _is_known(database, path))
     if dropped:
         _log.warning("%d unacknowledged films of a process that was killed were removed.", dropped)
-    with closing(Intake(store)) as intake, closing(Committer(database)) as committer:
-        yield Receiver(store, intake, committer, settings.listener, settings.sources)
+    with (
+        closing(Trail(settings)) as trail,
+        closing(Intake(store)) as intake,
+        closing(Committer(database)) as committer,
+    ):
+        yield Receiver(store, intake, committer, settings.listener, settings.sources, trail)
 
 
 def _is_known(database: Database, path: str) -> bool:
@@ -193,6 +200,7 @@ def keep_film(arrived: Arrived, header: Dataset, receiver: Receiver) -> Verdict:
         _log.error("A film was refused: the database did not say whether it is recorded.")
         return Verdict(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
     receiver.intake.settle(path, keep=outcome is not Outcome.DUPLICATE)
+    film_came(receiver.trail, film, outcome)
     if outcome is Outcome.ALTERED:
         _log.warning("A film came again with other content; both copies are kept.")
     if outcome is not Outcome.DUPLICATE:

@@ -31,6 +31,7 @@ from settings.sections import (
     Priority,
     Report,
     Retention,
+    Syslog,
     Worker,
 )
 from settings.tls import ClientTls, ServerTls, Trust, WebServerTls
@@ -67,6 +68,7 @@ __all__ = [
     "ServerTls",
     "Settings",
     "SettingsError",
+    "Syslog",
     "Trust",
     "WebPeer",
     "WebServerTls",

@@ -16,6 +16,7 @@ from settings.fields import DatabaseURL, drop_unset
 from settings.monitoring import Alarms, Metrics
 from settings.peers import Peer
 from settings.sections import (
+    Audit,
     Backup,
     Console,
     Delivery,
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     priority: Priority = Priority.model_construct()
     delivery: Delivery = Delivery.model_construct()
     retention: Retention = Retention.model_construct()
+    audit: Audit = Audit.model_construct()
     backup: Backup = Backup.model_construct()
     metrics: Metrics = Metrics.model_construct()
     alarms: Alarms = Alarms.model_construct()

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 
 from settings.fields import AETitle, Port, Section
-from settings.tls import ServerTls
+from settings.tls import ServerTls, Trust
 
 # What the decoders of `inference.decode` can decode; a test decodes one film of each.
 TRANSFER_SYNTAXES: tuple[str, ...] = (
@@ -225,3 +225,24 @@ class Backup(Section):
     passphrase: SecretStr | None = Field(
         None, description="Passphrase of backups (or file:, env:); without it none is made."
     )
+
+
+class Syslog(Section):
+    """Where audit records go beside the file (RFC 5424)."""
+
+    host: str | None = Field(None, description="Host name or address; unset: nowhere.")
+    port: Port = Field(6514, description="Port; 6514 is that of syslog over TLS, 514 that of UDP.")
+    transport: Literal["tls", "udp"] = Field(
+        "tls", description="tls (RFC 5425), or udp (RFC 5426): neither secret nor sure to arrive."
+    )
+    tls: Trust = Trust.model_construct()
+
+
+class Audit(Section):
+    """The audit trail (PS3.15 A.5)."""
+
+    enabled: bool = Field(True, description="Keep audit records in data_dir/audit.")
+    source_id: str = Field(
+        "", description="Name of this installation in the records; empty: AE title@machine."
+    )
+    syslog: Syslog = Syslog.model_construct()

@@ -15,6 +15,7 @@ from scp_service.archives.found import ArchiveError, RetrieveError, UnavailableE
 from scp_service.archives.kinds import archive_of
 from scp_service.archives.pace import Pace
 from scp_service.archives.query import Query
+from scp_service.audited import archive_asked
 from scp_service.receive import receiving
 from settings import Archive, Settings
 
@@ -54,6 +55,7 @@ def poll(
             stop,
             lambda: datetime.now().astimezone(),
         )
+        archive_asked(receiver.trail, archive, asked.where, run.query)
         try:
             for outcome in run.run(run.studies()):
                 results[outcome.result] += 1

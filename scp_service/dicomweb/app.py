@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from db.files import FileStore
 from db.session import Database
+from scp_service.audited import Refusals
 from scp_service.dicomweb import stow
 from scp_service.dicomweb.files import FILE_HEAD_BYTES, Kept, keep_parts
 from scp_service.dicomweb.multipart import (
@@ -76,11 +77,12 @@ class _Studies:
         self._called = settings.listener.ae_title
         self._store = store
         self._receiver = receiver
+        self._refusals = Refusals(receiver.trail)
         self._running = 0
 
     async def store(self, request: Request) -> Response:
         """Store the films of a request; each is durable before the response says so."""
-        _authorize(self._web, request)
+        _authorize(self._web, request, self._refusals)
         study, boundary = self._checked(request)
         if self._running >= self._web.max_requests:
             raise HTTPException(503, "too many requests at once; come again", _RETRY_AFTER)
@@ -189,8 +191,8 @@ class _Studies:
             yield bytes(piece)
 
 
-def _authorize(web: Dicomweb, request: Request) -> None:
-    """Check the sender's token.
+def _authorize(web: Dicomweb, request: Request, refusals: Refusals) -> None:
+    """Check the sender's token; the trail tells who shows none that is known.
 
     Raises:
         HTTPException: it shows none, or another.
@@ -207,6 +209,7 @@ def _authorize(web: Dicomweb, request: Request) -> None:
     if scheme.lower() != "bearer" or not hmac.compare_digest(shown, expected.encode()):
         address = request.client.host if request.client else "an unknown address"
         _log.warning("A request from %s was refused: it shows no token that is known.", address)
+        refusals.add(address, "it shows no token that is known")
         raise HTTPException(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
 

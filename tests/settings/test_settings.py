@@ -383,7 +383,7 @@ def test_every_secret_key_is_known_as_one() -> None:
             for section in sections_of(field):
                 yield from secrets(section)
 
-    names = {"database_url", "key_password", "token", "password", "secret"}
+    names = {"database_url", "key_password", "passphrase", "token", "password", "secret"}
     assert set(secrets(Settings)) == names
 
 

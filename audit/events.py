@@ -1,0 +1,154 @@
+"""The events that Hilum reports, each in the form that PS3.15 A.5.3 gives it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from audit.message import (
+    APPLICATION,
+    CLASS_UID,
+    DESTINATION,
+    LAUNCHER,
+    PATIENT_NUMBER,
+    SOURCE,
+    STUDY_UID,
+    URI,
+    Action,
+    Code,
+    Instances,
+    Kind,
+    Message,
+    Object,
+    Outcome,
+    Participant,
+    dcm,
+)
+
+STARTED, STOPPED = dcm("110120", "Application Start"), dcm("110121", "Application Stop")
+NODE_AUTHENTICATION = dcm("110126", "Node Authentication")
+SECURITY_CONFIGURATION = dcm("110129", "Security Configuration")
+SOFTWARE_CONFIGURATION = dcm("110131", "Software Configuration")
+RESTRICTED_FUNCTION = dcm("110132", "Use of Restricted Function")
+
+_APPLICATION_ACTIVITY = dcm("110100", "Application Activity")
+_TRANSFERRED = dcm("110104", "DICOM Instances Transferred")
+_PATIENT_RECORD = dcm("110110", "Patient Record")
+_QUERY = dcm("110112", "Query")
+_ALERT = dcm("110113", "Security Alert")
+_ERASED = "15"
+_ALERT_TYPE = "Alert Description"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The patient and the study that instances belong to, as their headers say."""
+
+    study_instance_uid: str
+    patient_id: str
+    patient_name: str
+    accession_number: str = ""
+
+
+def application(at: datetime, *, started: bool, ours: Participant, launcher: str) -> Message:
+    """A process of ours has begun or ended (A.5.3.1)."""
+    return Message(
+        _APPLICATION_ACTIVITY,
+        Action.EXECUTE,
+        at,
+        (replace(ours, role=APPLICATION), Participant(launcher, LAUNCHER, requestor=True)),
+        kind=STARTED if started else STOPPED,
+    )
+
+
+def transferred(
+    at: datetime,
+    action: Action,
+    *,
+    source: Participant,
+    destination: Participant,
+    subject: Subject,
+    instances: Sequence[Instances],
+    failure: str = "",
+) -> Message:
+    """Instances of one study have gone from one to the other (A.5.3.7)."""
+    return Message(
+        _TRANSFERRED,
+        action,
+        at,
+        (replace(source, role=SOURCE), replace(destination, role=DESTINATION)),
+        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        outcome_description=failure,
+        objects=(
+            Object(
+                Kind.STUDY,
+                subject.study_instance_uid,
+                STUDY_UID,
+                accession_number=subject.accession_number,
+                instances=instances,
+            ),
+            Object(Kind.PATIENT, subject.patient_id, PATIENT_NUMBER, name=subject.patient_name),
+        ),
+    )
+
+
+def query(
+    at: datetime, *, ours: Participant, asked: Participant, sop_class_uid: str, keys: str
+) -> Message:
+    """We have asked an archive what it holds (A.5.3.10); `keys` tells for what."""
+    return Message(
+        _QUERY,
+        Action.EXECUTE,
+        at,
+        (replace(ours, role=SOURCE, requestor=True), replace(asked, role=DESTINATION)),
+        objects=(Object(Kind.QUERY, sop_class_uid, CLASS_UID, query=keys.encode()),),
+    )
+
+
+def alert(
+    at: datetime,
+    kind: Code,
+    *,
+    reporter: Participant,
+    description: str,
+    performer: Participant | None = None,
+    resource: str = "",
+    outcome: Outcome = Outcome.SUCCESS,
+    details: Mapping[str, str] | None = None,
+) -> Message:
+    """Something that security depends on has happened (A.5.3.11)."""
+    told = Object(
+        Kind.RESOURCE,
+        resource or reporter.user,
+        URI,
+        name=resource or reporter.user,
+        details={_ALERT_TYPE: description, **(details or {})},
+    )
+    performers = () if performer is None else (performer,)
+    return Message(
+        _ALERT, Action.EXECUTE, at, (reporter, *performers), outcome, kind, objects=(told,)
+    )
+
+
+def erased(
+    at: datetime, *, person: Participant, ours: Participant, pseudonym: str, what: Mapping[str, int]
+) -> Message:
+    """All of a patient was erased (A.5.3.9, Patient Record); the patient is a keyed hash by now."""
+    return Message(
+        _PATIENT_RECORD,
+        Action.DELETE,
+        at,
+        (replace(person, requestor=True), ours),
+        objects=(
+            Object(
+                Kind.PATIENT,
+                pseudonym,
+                PATIENT_NUMBER,
+                name="erased",
+                details={"Erased": json.dumps(dict(what))},
+                life_cycle=_ERASED,
+            ),
+        ),
+    )
