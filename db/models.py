@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.columns import Id, UtcDateTime, enum_of
 from db.states import (
+    AlarmKind,
     BundleRole,
     DeliveryState,
     InstanceState,
@@ -378,6 +379,44 @@ class ShadowReading(Base):
     refusal_code: Mapped[str | None] = mapped_column(String(32))
     reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class Alarm(Base):
+    """Something that is wrong with the service, from when it was noticed until it was over."""
+
+    __tablename__ = "alarm"
+    __table_args__ = (
+        Index("uq_alarm_open", "kind", "subject", unique=True,
+              sqlite_where=text("cleared_at IS NULL"),
+              postgresql_where=text("cleared_at IS NULL")),
+        _IDS_ARE_USED_ONCE,
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    kind: Mapped[AlarmKind] = mapped_column(enum_of(AlarmKind))
+    subject: Mapped[str] = mapped_column(String(96))
+    """The destination that it is about; "" where it is about the service."""
+    sentence: Mapped[str] = mapped_column(Text)
+    raised_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    cleared_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AlarmNotice(Base):
+    """What is still to be told of an alarm over one channel."""
+
+    __tablename__ = "alarm_notice"
+    __table_args__ = (
+        UniqueConstraint("alarm_id", "channel", "cleared"),
+        _IDS_ARE_USED_ONCE,
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    alarm_id: Mapped[int] = mapped_column(ForeignKey("alarm.id", ondelete="CASCADE"))
+    channel: Mapped[str] = mapped_column(String(16))
+    cleared: Mapped[bool] = mapped_column(Boolean)
+    """Whether it tells that the alarm is over."""
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    send_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class Event(Base):

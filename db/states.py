@@ -90,3 +90,16 @@ class BundleRole(StrEnum):
     """Its readings are reported."""
     SHADOW = "shadow"
     """It reads everything too, for comparison; nothing of it is sent."""
+
+
+class AlarmKind(StrEnum):
+    """What can be wrong with the service."""
+
+    QUEUE = "queue"
+    """A film or report has waited for too long."""
+    DESTINATION = "destination"
+    """A destination has not got something for too long."""
+    DISK = "disk"
+    """Room for films becomes short."""
+    QUARANTINE = "quarantine"
+    """A task was set aside."""

@@ -24,12 +24,14 @@ from db.recovery import pull_back, return_expired
 from db.session import Database
 from db.states import Subject
 from db.studies import close_quiet, has_quiet
+from scp_service.alarms.watch import Watch
 from settings import Archive, Settings
 
 _log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 0.5
 _EXPIRED_SECONDS = 5
+_WATCH_SECONDS = 15
 _STALE_SECONDS = 3600.0
 _LONGEST_WAIT_SECONDS = 60.0
 """Longest lease of a delivery, and longest wait after a failed reading or report."""
@@ -45,6 +47,7 @@ class Jobs:
         self._database = database
         self._store = store
         self._owner = owner
+        self._watch = Watch(settings, database, store)
 
     def close_quiet_studies(self) -> None:
         """Have every study reported that has been quiet long enough."""
@@ -113,6 +116,11 @@ class Jobs:
         now = datetime.now().astimezone()
         poll(archive, self._settings, self._database, self._store, stop, now)
 
+    def watch(self) -> None:
+        """Raise and clear alarms, and tell what is to be told of them."""
+        self._watch.look()
+        self._watch.tell()
+
     def tidy(self) -> None:
         """Delete what killed workers left half written an hour ago or earlier."""
         removed = self._store.remove_stale_partials(before=time.time() - _STALE_SECONDS)
@@ -162,6 +170,7 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
     every(_guarded(jobs.close_quiet_studies), "interval", seconds=_CLOSE_SECONDS)
     every(_guarded(jobs.return_expired_leases), "interval", seconds=_EXPIRED_SECONDS)
     every(_guarded(jobs.delete_expired_studies), "cron", minute=17)
+    every(_guarded(jobs.watch), "interval", seconds=_WATCH_SECONDS)
     hour = settings.retention.integrity_check_hour
     every(_guarded(jobs.tidy), "cron", minute=37)
     every(_guarded(jobs.check_files), "cron", hour=hour, minute=0)

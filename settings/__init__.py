@@ -20,7 +20,7 @@ from settings.effective import Effective, mask_url
 from settings.errors import SettingsError
 from settings.loading import CONFIG_VARIABLE, DEFAULT_CONFIG, Loaded, load
 from settings.model import Settings
-from settings.monitoring import Alarms, Metrics
+from settings.monitoring import AlarmMail, Alarms, AlarmWebhook, Metrics
 from settings.peers import Peer
 from settings.sections import (
     TRANSFER_SYNTAXES,
@@ -42,6 +42,8 @@ __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULT_CONFIG",
     "TRANSFER_SYNTAXES",
+    "AlarmMail",
+    "AlarmWebhook",
     "Alarms",
     "Archive",
     "ClientTls",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
@@ -12,9 +13,12 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from db import alarms
 from db.files import FileStore
+from db.models import Alarm
 from db.session import Database
 from db.standing import Standing, standing
+from db.states import AlarmKind
 
 
 class StandingCollector(Collector):
@@ -37,6 +41,7 @@ class StandingCollector(Collector):
             with self._database.read() as session:
                 now = self._database.now(session)
                 found = standing(session)
+                wrong = alarms.standing(session)
         except SQLAlchemyError:
             up.add_metric([], 0)
             yield up
@@ -44,6 +49,7 @@ class StandingCollector(Collector):
         up.add_metric([], 1)
         yield up
         yield from _waiting(found, now)
+        yield _alarms(wrong)
 
     def _disk(self) -> Iterator[Metric]:
         try:
@@ -53,6 +59,14 @@ class StandingCollector(Collector):
         yield GaugeMetricFamily(
             "hilum_data_free_bytes", "Bytes that may still be written to the data folder.", free
         )
+
+
+def _alarms(wrong: Sequence[Alarm]) -> Metric:
+    metric = GaugeMetricFamily("hilum_alarms", "Alarms that are not over.", labels=["kind"])
+    kinds = Counter(each.kind for each in wrong)
+    for kind in AlarmKind:
+        metric.add_metric([kind.value], kinds[kind])
+    return metric
 
 
 def _waiting(found: Standing, now: datetime) -> Iterator[Metric]:

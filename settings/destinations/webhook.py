@@ -32,7 +32,8 @@ def signing_key(secret: str) -> bytes:
     return key
 
 
-def _usable(value: SecretStr) -> SecretStr:
+def usable_secret(value: SecretStr) -> SecretStr:
+    """Check a secret that stands in the configuration itself."""
     if not is_elsewhere(value):
         signing_key(value.get_secret_value())
     return value
@@ -48,7 +49,7 @@ class WebhookDestination(WebPeer, Destination):
         ("json",), min_length=1, max_length=1, description="It gets reports, as documents."
     )
     url: Url = Field(description="Where to post.", examples=["https://127.0.0.1/hilum"])
-    secret: Annotated[SecretStr, AfterValidator(_usable)] = Field(
+    secret: Annotated[SecretStr, AfterValidator(usable_secret)] = Field(
         description="What requests are signed with, or file:PATH or env:NAME that holds it: whsec_"
         " and the base64 of 24 to 64 bytes.",
         examples=["file:/etc/hilum/webhook.secret"],
