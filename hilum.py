@@ -367,6 +367,34 @@ def schema(
 
 
 @app.command()
+def forget(
+    patient_id: Annotated[
+        str,
+        typer.Option(prompt=True, help="Whose data; asked for where it is not given."),
+    ],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Erase; without it, only tell what would be erased.")
+    ] = False,
+    even_unsent: Annotated[
+        bool, typer.Option("--even-unsent", help="Also what was not yet reported or sent.")
+    ] = False,
+) -> None:
+    """Erase all films, results and history of one patient, for good.
+
+    Exit code 1 where something of the patient is left.
+    """
+    from commands.forget import forget as forget_patient
+
+    sentences, done = forget_patient(
+        _load().settings, patient_id, really=yes, even_unsent=even_unsent
+    )
+    for sentence in sentences:
+        _say(sentence)
+    if not done:
+        raise typer.Exit(1)
+
+
+@app.command()
 def sr(
     file: Annotated[Path, typer.Argument(help="A Structured Report (TID 1500), ours or not.")],
     as_json: Annotated[

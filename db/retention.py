@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Select, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from db.events import record
@@ -32,19 +32,20 @@ def files_of(session: Session, study_id: int) -> list[str]:
 
 def forget(session: Session, study_id: int, *, reason: str, now: datetime) -> None:
     """Delete all rows of a study, its tasks too; one event without patient data stays."""
-    images = select(Instance.id).where(Instance.study_id == study_id)
-    sent = select(Delivery.id).join(Result).join(Report).where(Report.study_id == study_id)
-    session.execute(
-        delete(Task).where(
-            or_(
-                and_(Task.kind.in_((TaskKind.READ, TaskKind.SHADOW)), Task.subject_id.in_(images)),
-                and_(Task.kind == TaskKind.REPORT, Task.subject_id == study_id),
-                and_(Task.kind == TaskKind.DELIVER, Task.subject_id.in_(sent)),
-            )
-        )
-    )
+    session.execute(delete(Task).where(tasks_of(study_id)))
     session.execute(delete(Study).where(Study.id == study_id))
     record(session, Subject.STUDY, study_id, "deleted", study_id=None, at=now, reason=reason)
+
+
+def tasks_of(study_id: int) -> ColumnElement[bool]:
+    """Return the condition that picks the tasks of a study, its images and its deliveries."""
+    images = select(Instance.id).where(Instance.study_id == study_id)
+    sent = select(Delivery.id).join(Result).join(Report).where(Report.study_id == study_id)
+    return or_(
+        and_(Task.kind.in_((TaskKind.READ, TaskKind.SHADOW)), Task.subject_id.in_(images)),
+        and_(Task.kind == TaskKind.REPORT, Task.subject_id == study_id),
+        and_(Task.kind == TaskKind.DELIVER, Task.subject_id.in_(sent)),
+    )
 
 
 def _expired(before: datetime) -> Select[int]:

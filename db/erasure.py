@@ -1,0 +1,113 @@
+"""Erasing one patient on request: what there is, and that nothing of it is left in the database.
+
+`db.retention` deletes by age; here a person has asked, and what is unsent may go too.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, exists, func, or_, select, text
+from sqlalchemy.orm import Session
+
+from db.files import FileStore
+from db.models import Delivery, Instance, Report, Result, Study, Task
+from db.retention import files_of, forget, tasks_of
+from db.session import Database
+from db.states import DeliveryState, StudyState, TaskState
+
+REASON = "erased on request"
+
+
+class BusyError(Exception):
+    """A study is being worked on at this moment, so it cannot be erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held of a patient: ids of studies, and of those the ones that have not all been sent.
+
+    `destinations` have got results.
+    """
+
+    studies: tuple[int, ...]
+    unsent: tuple[int, ...]
+    films: int
+    results: int
+    bytes: int
+    destinations: tuple[str, ...]
+
+
+def held(session: Session, patient_id: str) -> Held:
+    """Look up what is held under exactly this Patient ID."""
+    of_patient = select(Study.id).where(Study.patient_id == patient_id)
+    films = select(func.count(), func.coalesce(func.sum(Instance.size), 0)).where(
+        Instance.study_id.in_(of_patient)
+    )
+    results = (
+        select(func.count(Result.id), func.coalesce(func.sum(Result.size), 0))
+        .join(Report)
+        .where(Report.study_id.in_(of_patient))
+    )
+    got = (
+        select(Delivery.destination)
+        .distinct()
+        .join(Result)
+        .join(Report)
+        .where(Report.study_id.in_(of_patient), Delivery.sent_at.is_not(None))
+    )
+    film_count, film_bytes = session.execute(films).one()
+    result_count, result_bytes = session.execute(results).one()
+    return Held(
+        tuple(session.scalars(of_patient.order_by(Study.id))),
+        tuple(session.scalars(of_patient.where(_is_unsent()).order_by(Study.id))),
+        film_count,
+        result_count,
+        int(film_bytes) + int(result_bytes),
+        tuple(sorted(session.scalars(got))),
+    )
+
+
+def erase(database: Database, store: FileStore, study_id: int, *, now: datetime) -> None:
+    """Delete a study's files and rows; one event without patient data stays.
+
+    Raises:
+        BusyError: a worker or a sender has it in hand.
+        OSError: a file cannot be deleted; the rows stay.
+    """
+    with database.write() as session:
+        if database.is_sqlite:
+            session.execute(text("PRAGMA secure_delete = ON"))  # zeros in the place of rows
+        session.execute(select(Study.id).where(Study.id == study_id).with_for_update())
+        tasks = session.scalars(select(Task).where(tasks_of(study_id)).with_for_update())
+        if any(task.state is TaskState.LEASED for task in tasks):
+            raise BusyError
+        for path in files_of(session, study_id):
+            store.remove(path)
+        forget(session, study_id, reason=REASON, now=now)
+
+
+def scrub(database: Database) -> None:
+    """Rewrite the tables, so that no byte of a deleted row is left in their files."""
+    if database.is_sqlite:
+        # Beside SQLAlchemy, which begins a transaction: in one there is no VACUUM.
+        with closing(database.engine.raw_connection()) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return
+    alone = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    with alone as connection:
+        connection.execute(text("VACUUM FULL"))
+
+
+def _is_unsent() -> ColumnElement[bool]:
+    """Not yet reported, or not yet sent to everybody who shall have it."""
+    pending = exists().where(
+        Report.study_id == Study.id,
+        Result.report_id == Report.id,
+        Delivery.result_id == Result.id,
+        Delivery.state == DeliveryState.PENDING,
+    )
+    return or_(Study.state == StudyState.OPEN, pending)
