@@ -14,6 +14,8 @@ import typer
 
 from commands.terminal import Terminal
 from settings import CONFIG_VARIABLE, ClientTls, Loaded, SettingsError, load, template
+from settings.exposed import plain_secrets
+from settings.loading import COMMAND_LINE
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -810,10 +812,18 @@ def _say(sentence: str) -> None:
 
 def _load() -> Loaded:
     try:
-        return load(_Options.overrides, config=_Options.config)
+        loaded = load(_Options.overrides, config=_Options.config)
     except SettingsError as error:
         _fail(str(error), 2)
         raise
+    for key, origin in plain_secrets(loaded.settings, loaded.origins):
+        if origin == COMMAND_LINE:
+            _fail(
+                f"{key}: everybody on this machine can read a secret on the command line; name"
+                " where it stands (file:PATH or env:NAME), or set it in hilum.toml",
+                2,
+            )
+    return loaded
 
 
 def _client_tls(enabled: bool, ca: Path | None, certificate: Path | None) -> ClientTls:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from commands.check import Check, Verdict
+from commands.doctor_permissions import permissions
 from commands.doctor_sources import archives, is_free, stow
 from commands.doctor_tls import certificates
 from commands.send import echo
@@ -36,6 +37,7 @@ def examine(loaded: Loaded) -> Iterator[Check]:
     file = loaded.config_file
     yield Check("settings", Verdict.GOOD, f"from {file}" if file else "no file: defaults")
     yield from _storage(settings)
+    yield from permissions(loaded)
     yield from _database(settings)
     yield from _listener(settings)
     yield from certificates(settings, datetime.now(UTC))

@@ -19,6 +19,8 @@ from settings.model import Settings
 
 CONFIG_VARIABLE = "HILUM_CONFIG"
 DEFAULT_CONFIG = Path("hilum.toml")
+COMMAND_LINE = "command line"
+"""The origin of what was given by --set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def load(
     if path is not None:
         sources.append((str(path), _read_toml(path)))
     sources.append(("environment", _Environment(environ)()))
-    sources.append(("command line", _nested(overrides or {})))
+    sources.append((COMMAND_LINE, _nested(overrides or {})))
 
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}

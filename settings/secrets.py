@@ -15,6 +15,14 @@ def is_elsewhere(secret: SecretStr) -> bool:
     return secret.get_secret_value().startswith((_FILE, _VARIABLE))
 
 
+def file_of(secret: SecretStr) -> Path | None:
+    """Return the file that holds the secret; None where it stands elsewhere."""
+    given = secret.get_secret_value()
+    if not given.startswith(_FILE):
+        return None
+    return Path(given.removeprefix(_FILE)).expanduser()
+
+
 class SecretError(Exception):
     """A secret cannot be had; the message says from where, and never shows it."""
 
@@ -29,8 +37,7 @@ def reveal(secret: SecretStr) -> str:
         SecretError: the file cannot be read or the variable is not set, or it is empty.
     """
     given = secret.get_secret_value()
-    if given.startswith(_FILE):
-        path = Path(given.removeprefix(_FILE)).expanduser()
+    if (path := file_of(secret)) is not None:
         try:
             found, where = path.read_text(encoding="utf-8"), str(path)
         except (OSError, UnicodeDecodeError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,17 @@ def test_no_byte_of_the_patient_is_left_in_the_file(
         assert b"CANARY" not in path.read_bytes()
     assert len(rows(database, Study)) == 30
     assert len(rows(database, Event)) > 30
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_bytes_that_earlier_deletions_left_go_too(database: Database, clock: Clock) -> None:
+    for _ in range(10):
+        receive(database, mine())
+    file = Path(make_url(database.url).database or "")
+    with closing(sqlite3.connect(file)) as careless:
+        careless.execute("PRAGMA secure_delete = OFF")
+        careless.execute("DELETE FROM study WHERE patient_name = ?", [NAME])
+        careless.commit()
+    assert NAME.encode() in file.read_bytes()
+    scrub(database)
+    assert b"CANARY" not in file.read_bytes()
