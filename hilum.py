@@ -417,11 +417,17 @@ def sr(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Send a film of our own the whole way, no more.")
+    ] = False,
+) -> None:
     """Check database, storage, model, ports, destinations and GPU; say what to do."""
     from commands.doctor import examine, print_checks
+    from commands.doctor_self_test import self_test as test
 
-    if not print_checks(examine(_load()), out):
+    loaded = _load()
+    if not print_checks(test(loaded.settings) if self_test else examine(loaded), out):
         raise typer.Exit(1)
 
 

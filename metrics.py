@@ -94,6 +94,10 @@ BATCH_FILMS = Histogram(
 REPORTS = Counter(
     "hilum_reports", "Reports that were made, by finding; failed where none could be.", ["finding"]
 )
+SELF_TESTS = Counter("hilum_self_tests", "Self-tests that passed or failed.", ["outcome"])
+SELF_TEST_SECONDS = Histogram(
+    "hilum_self_test_seconds", "A self-test, from its film's being sent.", buckets=_SECONDS
+)
 DELIVERIES = Counter(
     "hilum_deliveries",
     "Objects offered to a destination, by what it answered: stored, temporary, refused, rejected;"

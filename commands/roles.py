@@ -17,6 +17,7 @@ from functools import partial
 
 import metrics
 from commands.audited import audited
+from commands.golden import next_film
 from commands.logs import configure_logging
 from commands.problem import ProblemError
 from db import migrations
@@ -165,7 +166,9 @@ def schedule(settings: Settings) -> None:
     stop = _begin("schedule", settings)
     with _running("schedule", settings) as (database, store):
         metrics.RUNNING.labels("schedule").set(1)
-        run_jobs(Jobs(settings, database, store, _owner("schedule")), settings, stop)
+        film = partial(next_film, settings, database)
+        jobs = Jobs(settings, database, store, _owner("schedule"), film)
+        run_jobs(jobs, settings, stop)
 
 
 def serve(settings: Settings, environment: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from db.models import Base, Delivery, Event, Instance, Report, Result, Study, Task
 from db.states import DeliveryState, StudyState, TaskState
+from settings.destinations.sink import SELF_TEST_AE
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Filter:
 
     `since` and `until` are about when the first image came, `study_date_from` and `study_date_to`
     about the study's own date (YYYYMMDD, both included). Patient ids and accession numbers are
-    matched exactly.
+    matched exactly. Films of the self-test are listed only where their source is asked for.
     """
 
     since: datetime | None = None
@@ -62,6 +63,8 @@ def studies(
 ) -> list[Study]:
     """List studies, newest first; `before_id` is the last id of the page before."""
     query = select(Study).order_by(Study.id.desc()).limit(limit)
+    if wanted.source_ae is None:
+        query = query.where(Study.source_ae != SELF_TEST_AE)
     if before_id is not None:
         query = query.where(Study.id < before_id)
     for value, column, compare in (

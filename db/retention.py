@@ -32,9 +32,14 @@ def files_of(session: Session, study_id: int) -> list[str]:
 
 def forget(session: Session, study_id: int, *, reason: str, now: datetime) -> None:
     """Delete all rows of a study, its tasks too; one event without patient data stays."""
+    erase(session, study_id)
+    record(session, Subject.STUDY, study_id, "deleted", study_id=None, at=now, reason=reason)
+
+
+def erase(session: Session, study_id: int) -> None:
+    """Delete all rows of a study, its tasks too, as if it had never come."""
     session.execute(delete(Task).where(tasks_of(study_id)))
     session.execute(delete(Study).where(Study.id == study_id))
-    record(session, Subject.STUDY, study_id, "deleted", study_id=None, at=now, reason=reason)
 
 
 def tasks_of(study_id: int) -> ColumnElement[bool]:

@@ -103,3 +103,5 @@ class AlarmKind(StrEnum):
     """Room for films becomes short."""
     QUARANTINE = "quarantine"
     """A task was set aside."""
+    SELF_TEST = "self_test"
+    """The film of the self-test did not come out as it should."""

@@ -36,6 +36,7 @@ from scp_service.receive import handle_store, receiving
 from scp_service.server import Server
 from scp_service.tls_server import TlsServer
 from settings import DicomDestination, Settings
+from settings.destinations.sink import SELF_TEST_AE
 from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _log = logging.getLogger(__name__)
@@ -207,8 +208,9 @@ def _addresses(host: str) -> set[str]:
 
 
 def _is_ourselves(settings: Settings, calling: str, address: str) -> bool:
-    """Tell whether it is our own health check: our AE title, from this machine."""
-    return calling == settings.listener.ae_title and ip_address(address).is_loopback
+    """Tell whether it is our own health check or self-test, from this machine."""
+    ours = (settings.listener.ae_title, SELF_TEST_AE)
+    return calling in ours and ip_address(address).is_loopback
 
 
 def _count_rejected(event: Event) -> None:

@@ -17,14 +17,16 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import retention
+from db.alarms import Condition
 from db.events import record
 from db.files import FileStore
 from db.models import Instance, Report, Result, Study
 from db.recovery import pull_back, return_expired
 from db.session import Database
-from db.states import Subject
+from db.states import AlarmKind, Subject
 from db.studies import close_quiet, has_quiet
 from scp_service.alarms.watch import Watch
+from scp_service.self_test import Film, SelfTest
 from settings import Archive, Settings
 
 _log = logging.getLogger(__name__)
@@ -41,13 +43,19 @@ class Jobs:
     """The jobs, each of which may also be called by hand."""
 
     def __init__(
-        self, settings: Settings, database: Database, store: FileStore, owner: str
+        self,
+        settings: Settings,
+        database: Database,
+        store: FileStore,
+        owner: str,
+        golden_film: Callable[[], Film] | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
         self._store = store
         self._owner = owner
         self._watch = Watch(settings, database, store)
+        self._golden_film = golden_film
 
     def close_quiet_studies(self) -> None:
         """Have every study reported that has been quiet long enough."""
@@ -121,6 +129,17 @@ class Jobs:
         self._watch.look()
         self._watch.tell()
 
+    def test_self(self, stop: threading.Event) -> None:
+        """Send a film of our own the whole way; an alarm stands until it comes out as it should."""
+        assert self._golden_film is not None
+        test = SelfTest(self._settings, self._database, self._store, self._golden_film)
+        verdict = test.run(stop)
+        if verdict.judged:
+            problem = verdict.problem
+            sentence = f"The self-test failed: {problem}."
+            found = [Condition(AlarmKind.SELF_TEST, sentence)] if problem else []
+            self._watch.set(found, [AlarmKind.SELF_TEST])
+
     def tidy(self) -> None:
         """Delete what killed workers left half written an hour ago or earlier."""
         removed = self._store.remove_stale_partials(before=time.time() - _STALE_SECONDS)
@@ -171,6 +190,9 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
     every(_guarded(jobs.return_expired_leases), "interval", seconds=_EXPIRED_SECONDS)
     every(_guarded(jobs.delete_expired_studies), "cron", minute=17)
     every(_guarded(jobs.watch), "interval", seconds=_WATCH_SECONDS)
+    if settings.self_test.every_minutes:
+        test = partial(jobs.test_self, stop)
+        every(_guarded(test), "interval", minutes=settings.self_test.every_minutes)
     hour = settings.retention.integrity_check_hour
     every(_guarded(jobs.tidy), "cron", minute=37)
     every(_guarded(jobs.check_files), "cron", hour=hour, minute=0)

@@ -20,7 +20,7 @@ from settings.effective import Effective, mask_url
 from settings.errors import SettingsError
 from settings.loading import CONFIG_VARIABLE, DEFAULT_CONFIG, Loaded, load
 from settings.model import Settings
-from settings.monitoring import AlarmMail, Alarms, AlarmWebhook, Metrics
+from settings.monitoring import AlarmMail, Alarms, AlarmWebhook, Metrics, SelfTest
 from settings.peers import Peer
 from settings.sections import (
     TRANSFER_SYNTAXES,
@@ -67,6 +67,7 @@ __all__ = [
     "Priority",
     "Report",
     "Retention",
+    "SelfTest",
     "ServerTls",
     "Settings",
     "SettingsError",

@@ -11,9 +11,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from settings.archives import AnyArchive
 from settings.destinations import AnyDestination, Destination
+from settings.destinations.sink import SELF_TEST_AE, SINK
 from settings.dicomweb import Dicomweb
 from settings.fields import DatabaseURL, drop_unset
-from settings.monitoring import Alarms, Metrics
+from settings.monitoring import Alarms, Metrics, SelfTest
 from settings.peers import Peer
 from settings.sections import (
     Audit,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     backup: Backup = Backup.model_construct()
     metrics: Metrics = Metrics.model_construct()
     alarms: Alarms = Alarms.model_construct()
+    self_test: SelfTest = SelfTest.model_construct()
     destinations: tuple[AnyDestination, ...] = ()
     peers: tuple[Peer, ...] = ()
     archives: tuple[AnyArchive, ...] = ()
@@ -85,6 +87,13 @@ class Settings(BaseSettings):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"the name {sorted(twice)[0]!r} stands twice")
+        return value
+
+    @field_validator("peers")
+    @classmethod
+    def _nobody_is_the_self_test(cls, value: tuple[Peer, ...]) -> tuple[Peer, ...]:
+        if any(peer.ae_title == SELF_TEST_AE for peer in value):
+            raise ValueError(f"{SELF_TEST_AE} is the self-test's own AE title; no peer may have it")
         return value
 
     @property
@@ -113,7 +122,12 @@ class Settings(BaseSettings):
         return ["listen", "work", "deliver", "schedule", *web]
 
     def recipients(self, source_ae: str, source_address: str) -> list[Destination]:
-        """List the destinations that results of a study from this sender may go to."""
+        """List the destinations that results of a study from this sender may go to.
+
+        Those of our own films, which the self-test sends, end in a sink.
+        """
+        if source_ae == SELF_TEST_AE:
+            return [SINK]
         found = [
             destination
             for destination in self.destinations
@@ -152,7 +166,7 @@ class Settings(BaseSettings):
 
         A sender that its results return to is a destination too, by the name `AE@address`.
         """
-        for destination in self.destinations:
+        for destination in (SINK, *self.destinations):
             if destination.name == name:
                 return destination
         ae_title, at, address = name.rpartition("@")

@@ -1,4 +1,4 @@
-"""What is told of how Hilum is doing: metrics and health, alarms."""
+"""What is told of how Hilum is doing: metrics and health, alarms, the self-test."""
 
 from __future__ import annotations
 
@@ -91,3 +91,15 @@ class Alarms(Section):
     quarantine: bool = Field(True, description="Whether a task that is set aside is one.")
     webhook: AlarmWebhook = AlarmWebhook.model_construct()
     mail: AlarmMail = AlarmMail.model_construct()
+
+
+class SelfTest(Section):
+    """A film of our own that goes the whole way again and again, and to no destination."""
+
+    every_minutes: float = Field(
+        0, ge=0, description="How often it is sent, by `hilum schedule`; 0: never."
+    )
+    timeout_seconds: float = Field(
+        300, gt=0, description="A film that has not come the whole way by then has failed."
+    )
+    host: str = Field("127.0.0.1", description="Address of the listener that it is sent to.")

@@ -24,6 +24,7 @@ from scp_service.destinations.dicom import DicomConnector
 from scp_service.destinations.dicomweb import DicomwebConnector
 from scp_service.destinations.fhir.connector import FhirConnector
 from scp_service.destinations.hl7.connector import Hl7Connector
+from scp_service.destinations.sink import SinkConnector
 from scp_service.destinations.webhook import WebhookConnector
 from settings import (
     Destination,
@@ -34,6 +35,7 @@ from settings import (
     Settings,
     WebhookDestination,
 )
+from settings.destinations.sink import SinkDestination
 
 __all__ = ["Answer", "Connection", "Connector", "Outcome", "PeerError", "connector"]
 
@@ -43,6 +45,7 @@ CONNECTORS: Mapping[type[Destination], Callable[[Any, Settings], Connector]] = {
     Hl7Destination: Hl7Connector,
     FhirDestination: FhirConnector,
     WebhookDestination: WebhookConnector,
+    SinkDestination: SinkConnector,
 }
 
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import select
 
+from commands.golden import next_film
+from db.files import FileStore
+from db.models import Alarm, Study
+from inference.golden_film import GoldenFilm
+from scp_service.schedule import Jobs
+from settings import load
 from tests.peers import ChildProcess, dcmsend, free_port, run_hilum, storescp, wait_until
 from tests.system.whole import Whole, destination, make_films, whole
 
@@ -86,6 +96,49 @@ def test_a_role_that_was_killed_counts_on_and_meanwhile_the_service_is_not_ready
     wait_until(lambda: not unready(service), "the service to be ready again", seconds=60)
     after = labelled(figures(service), "hilum_films_settled_total", ("outcome", "read"))
     assert after == before
+
+
+def test_a_self_test_goes_the_whole_way_and_leaves_no_trace(
+    watched: tuple[Whole, ChildProcess],
+) -> None:
+    service, _ = watched
+    studies, files = service.count(Study), service.files()
+    known = labelled(figures(service), "hilum_undelivered_objects", ("destination", "gone"))
+    tested = run_hilum(["doctor", "--self-test"], service.env, folder=service.folder)
+    assert (tested.returncode, "came out as it must" in tested.stdout) == (0, True), tested.stdout
+    assert service.count(Study) == studies
+    assert service.files() == files
+    found = figures(service)
+    taken = ("destination", "@self-test"), ("outcome", "stored")
+    assert labelled(found, "hilum_deliveries_total", *taken) == 2
+    assert labelled(found, "hilum_undelivered_objects", ("destination", "gone")) == known
+
+
+def test_a_self_test_that_comes_out_otherwise_is_an_alarm_until_it_passes(
+    watched: tuple[Whole, ChildProcess],
+) -> None:
+    service, _ = watched
+    settings = load({}, environ=service.env).settings
+    store = FileStore(settings.data_path)
+    right = partial(next_film, settings, service.database)
+
+    def wrong() -> GoldenFilm:
+        return replace(right(), probability=0.99)
+
+    def alarms() -> list[tuple[str, bool]]:
+        with service.database.read() as session:
+            return [
+                (row.sentence, row.cleared_at is None) for row in session.scalars(select(Alarm))
+            ]
+
+    stop = threading.Event()
+    Jobs(settings, service.database, store, "test", wrong).test_self(stop)
+    ((sentence, standing),) = alarms()
+    assert standing
+    assert "must be 0.99" in sentence
+    Jobs(settings, service.database, store, "test", right).test_self(stop)
+    assert alarms() == [(sentence, False)]
+    assert service.count(Study) == 2
 
 
 def figures(service: Whole) -> Figures:
