@@ -2,6 +2,7 @@
 # make test                 the tests, with the real peers that are installed (TEST_WORKERS files at once; 0: one test after the other)
 # make check                lint, format and types
 # make faults SEED=1         every fault and attack, provoked many times (SHARE=0.1: a tenth of the times)
+# make soak FILMS=20000     so many films through the whole service, and whether its memory grows
 # make docs                 what documents hold of the code: tables, a JSON Schema
 # make bench                the benchmarks (FILMS=folder of films to send)
 #
@@ -20,7 +21,7 @@ TEST_WORKERS ?= 2
 SEED ?= 1
 SHARE ?= 1
 
-.PHONY: run test check docs bench faults
+.PHONY: run test check docs bench faults soak
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -31,6 +32,9 @@ test: $(VENV)/.installed-dev
 
 faults: $(VENV)/.installed-dev
 	HILUM_FAULTS_SEED=$(SEED) HILUM_FAULTS_SHARE=$(SHARE) $(BIN)/python -m pytest -m faults $(PYTEST_ARGS) tests/faults tests/system/test_canary.py
+
+soak: $(VENV)/.installed-dev
+	HILUM_FAULTS_SEED=$(SEED) HILUM_SOAK_FILMS=$(or $(FILMS),20000) $(BIN)/python -m pytest $(PYTEST_ARGS) tests/faults/test_fault_soak.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
