@@ -8,6 +8,7 @@ WORKDIR /src
 RUN python -m venv /opt/hilum
 COPY constraints.txt pyproject.toml README.md LICENSE codes.py hilum.py metrics.py ./
 COPY settings settings
+COPY audit audit
 COPY db db
 COPY commands commands
 COPY scp_service scp_service

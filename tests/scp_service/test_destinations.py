@@ -10,11 +10,12 @@ import pytest
 from scp_service.destinations import CONNECTORS, connector
 from settings import DicomDestination, Settings, load
 from settings.destinations import KINDS
+from settings.destinations.sink import SinkDestination
 from tests import peers
 
 
-def test_every_kind_that_may_be_configured_can_be_reached() -> None:
-    assert list(CONNECTORS) == list(KINDS.values())
+def test_every_kind_that_may_be_configured_can_be_reached_and_the_self_tests_sink() -> None:
+    assert list(CONNECTORS) == [*KINDS.values(), SinkDestination]
 
 
 def test_a_destination_says_whom_it_calls() -> None:
