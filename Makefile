@@ -4,6 +4,8 @@
 # make faults SEED=1         every fault and attack, provoked many times (SHARE=0.1: a tenth of the times)
 # make soak FILMS=20000     so many films through the whole service, and whether its memory grows
 # make docs                 what documents hold of the code: tables, a JSON Schema
+# make sbom                 the bill of materials of what is installed, in dist/sbom.cdx.json (CycloneDX)
+# make audit                whether anything that is installed has a known hole (asks a service on the network)
 # make bench                the benchmarks (FILMS=folder of films to send)
 #
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these). PYTHON=path names one.
@@ -21,7 +23,7 @@ TEST_WORKERS ?= 2
 SEED ?= 1
 SHARE ?= 1
 
-.PHONY: run test check docs bench faults soak
+.PHONY: run test check docs bench faults soak sbom audit
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -29,6 +31,15 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+sbom: $(VENV)/.installed $(VENV)/tools/.installed
+	@mkdir -p dist
+	@$(VENV)/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+	    --output-reproducible --output-format JSON --output-file dist/sbom.cdx.json $(BIN)/python
+	@echo 'dist/sbom.cdx.json lists what is installed in $(VENV).'
+
+audit: $(VENV)/tools/.installed
+	@.ci/audit $(VENV)/tools/bin/pip-audit constraints.txt
 
 faults: $(VENV)/.installed-dev
 	HILUM_FAULTS_SEED=$(SEED) HILUM_FAULTS_SHARE=$(SHARE) $(BIN)/python -m pytest -m faults $(PYTEST_ARGS) tests/faults tests/system/test_canary.py
@@ -50,6 +61,12 @@ bench: $(VENV)/.installed-dev
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'Installing Hilum into $(VENV); the first time takes some minutes.'
 	@$(INSTALL) --editable .
+	@touch $@
+
+# In an environment of their own, so that the bill does not list them.
+$(VENV)/tools/.installed: $(VENV)/bin/python constraints.txt
+	@$(BIN)/python -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt cyclonedx-bom pip-audit
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
