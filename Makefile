@@ -6,6 +6,7 @@
 # make docs                 what documents hold of the code: tables, a JSON Schema
 # make sbom                 the bill of materials of what is installed, in dist/sbom.cdx.json (CycloneDX)
 # make audit                whether anything that is installed has a known hole (asks a service on the network)
+# make fuzz SEED=1 CASES=1000 so many wrong conversations with the listener (100,000 if not told)
 # make bench                the benchmarks (FILMS=folder of films to send)
 #
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these). PYTHON=path names one.
@@ -22,8 +23,10 @@ TEST_WORKERS ?= 2
 # Moments and order of the fault suite; the share of its repetitions that run.
 SEED ?= 1
 SHARE ?= 1
+# Wrong conversations of `make fuzz`; SEED is theirs too.
+CASES ?= 100000
 
-.PHONY: run test check docs bench faults soak sbom audit
+.PHONY: run test check docs bench faults fuzz soak sbom audit
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -54,6 +57,9 @@ check: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m docs.tables
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz.pdus --seed $(SEED) --cases $(CASES)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.whole_way $(if $(FILMS),--films '$(FILMS)')

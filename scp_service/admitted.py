@@ -7,10 +7,14 @@ set has too much is let fall, and nothing is read while a request waits for its 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import select
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pynetdicom import evt
@@ -24,6 +28,9 @@ from settings import Listener
 
 _MOST_COMMAND_BYTES = 65_536
 """Of one command set; that of a C-STORE-RQ has some hundreds."""
+
+_ABORT = bytes.fromhex("07 00 00000004 00 00 02 00")
+"""A-ABORT (PS3.8 9.3.8): service provider, reason not specified."""
 
 
 class AdmittedHandler(RequestHandler):
@@ -41,12 +48,14 @@ class AdmittedHandler(RequestHandler):
         association = super()._create_association()
         limits = self.server.limits
         association.dul.event_queue.get_nowait()  # the socket that takes over announces itself
-        connection = AdmittedSocket(association, self.request, self._asked, limits)
+        connection = AdmittedSocket(association, self.request, self._asked, self.server)
         association.dul.socket = connection
         bounds = _Bounds(limits.max_dataset_bytes)
+        setattr(association.dul.state_machine, "do_action", connection.act)  # noqa: B010
+        setattr(association, "run", functools.partial(connection.run, association.run))  # noqa: B010
         association.bind(evt.EVT_PDU_RECV, bounds.on_pdu)
         association.bind(evt.EVT_DIMSE_RECV, lambda event: connection.received(event.message))
-        association.bind(evt.EVT_DIMSE_SENT, lambda event: connection.answered(event.message))
+        setattr(association, "_serve_request", connection.serve)  # noqa: B010
         return association
 
 
@@ -54,16 +63,21 @@ class AdmittedSocket(AssociationSocket):
     """The socket of an association that we accepted, with what has been read from it already."""
 
     def __init__(
-        self, association: Association, connection: socket.socket, asked: bytes, limits: Listener
+        self, association: Association, connection: socket.socket, asked: bytes, server: Any
     ) -> None:
         """Take over a connection whose A-ASSOCIATE-RQ, `asked`, has been read."""
+        limits: Listener = server.limits
         connection.settimeout(limits.pdu_timeout_seconds)  # as well for what is sent
         super().__init__(association, client_socket=connection)
         self._asked = memoryview(asked)
         self._limit = pdu_limit(limits.max_pdu_bytes)
         self._timeout = limits.pdu_timeout_seconds
         self._deadline = 0.0
-        self._unanswered = 0
+        self._serve = association._serve_request
+        self._counting = threading.Lock()
+        self._unserved = 0
+        self._act = association.dul.state_machine.do_action
+        self._tell = server.refusals.tell
         # `select` knows no descriptor beyond 1023; `poll` knows all.
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
@@ -73,12 +87,18 @@ class AdmittedSocket(AssociationSocket):
         """Tell whether a PDU begins; it must then be whole within `listener.pdu_timeout_seconds`.
 
         None begins before the last request is answered: the asynchronous operations window, as it
-        is not negotiated, is one (PS3.7 D.3.3.3).
+        is not negotiated, is one (PS3.7 D.3.3.3). Nor does one before the association is:
+        pynetdicom would abort it, and answer it all the same.
         """
-        begins = bool(self._asked) or (self._unanswered == 0 and self._has_data())
+        waits = self._unserved > 0 or self._is_being_negotiated()
+        begins = bool(self._asked) or (not waits and self._has_data())
         if begins:
             self._deadline = time.monotonic() + self._timeout
         return begins
+
+    def _is_being_negotiated(self) -> bool:
+        """Tell whether the association's own thread is about to answer it (PS3.8 9.2: Sta3)."""
+        return self.assoc.dul.state_machine.current_state == "Sta3" and self.assoc.is_alive()
 
     def _has_data(self) -> bool:
         connection = self.socket
@@ -107,18 +127,51 @@ class AdmittedSocket(AssociationSocket):
 
     def send(self, bytestream: bytes) -> None:
         """Send; a peer that takes nothing for `listener.pdu_timeout_seconds` is hung up on."""
-        if self.socket is not None:
-            self.socket.settimeout(self._timeout)  # reading may have left it shorter
+        with contextlib.suppress(OSError):  # it is closed: what follows finds that out
+            if self.socket is not None:
+                self.socket.settimeout(self._timeout)  # reading may have left it shorter
         super().send(bytestream)
 
-    def received(self, message: object) -> None:
-        """Count a request that is to be answered."""
-        self._unanswered += _is_request(message)
+    def act(self, event: str) -> None:
+        """Have the state machine act on an event; what it cannot act on ends the association.
 
-    def answered(self, message: object) -> None:
-        """Count the response to a request."""
-        if not _is_request(message):
-            self._unanswered = max(0, self._unanswered - 1)
+        An exception would end its thread without a word to the peer, and with the connection open.
+        """
+        try:
+            self._act(event)
+        except Exception as error:
+            if self.socket is None:
+                self.assoc.dul.kill_dul()
+            self._give_up(error)  # an event too, by which the state machine comes to its end
+
+    def run(self, association: Callable[[], None]) -> None:
+        """Run the association's own thread; an exception ends its connection and the other one."""
+        try:
+            association()
+        except Exception as error:
+            self._give_up(error)
+            self.assoc.kill()
+
+    def _give_up(self, error: Exception) -> None:
+        what = f"what the peer sent cannot be worked on ({type(error).__name__})"
+        self._tell(self.assoc.requestor.address, what)
+        if self.socket is not None:
+            self.send(_ABORT)
+            self.close()
+
+    def received(self, message: object) -> None:
+        """Count a request that is to be served."""
+        if _is_request(message):
+            with self._counting:
+                self._unserved += 1
+
+    def serve(self, message: Any, context_id: int) -> None:
+        """Serve a request; the next is read when that is done, whether it had a response or not."""
+        try:
+            self._serve(message, context_id)
+        finally:
+            with self._counting:
+                self._unserved -= 1
 
 
 def _is_request(message: object) -> bool:

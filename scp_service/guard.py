@@ -23,6 +23,7 @@ from enum import Enum
 from typing import Protocol
 
 from scp_service.refusals import Refusals
+from scp_service.request import UNEXPECTED, refusal
 from scp_service.tls import why
 from settings import Listener
 
@@ -33,10 +34,8 @@ _HEADER = struct.Struct(">BxL")
 _ASSOCIATE_RQ = 0x01
 LONGEST_REQUEST = 262_144
 """In bytes: 128 presentation contexts with every transfer syntax and a 64 KiB token fit in half."""
-_REFUSED = bytes.fromhex("03 00 00000004 00 02 03 02")
+_FULL = bytes.fromhex("03 00 00000004 00 02 03 02")
 """A-ASSOCIATE-RJ (PS3.8 9.3.4): transient, presentation provider, local limit exceeded."""
-_UNEXPECTED = bytes.fromhex("07 00 00000004 00 00 02 02")
-"""A-ABORT (PS3.8 9.3.8): service provider, unexpected PDU."""
 _LEAVING_SECONDS = 2.0
 """How long a peer that was refused may take to close its connection (PS3.8 9.2.1: ARTIM)."""
 _MOST_ARRIVED = 64
@@ -88,7 +87,7 @@ class Guard:
 
     def __init__(self, limits: Listener) -> None:
         self._limits = limits
-        self._refusals = Refusals()
+        self.refusals = Refusals()
         self._selector = selectors.DefaultSelector()
         self._arrived: queue.Queue[tuple[Door, socket.socket, Address]] = queue.Queue(_MOST_ARRIVED)
         self._waiting: dict[_Caller, None] = {}  # in the order in which they came
@@ -141,7 +140,7 @@ class Guard:
         now = time.monotonic()
         for caller in [each for each in self._waiting if each.deadline <= now]:
             if caller.stage is not _Stage.LEAVING:
-                self._refusals.tell(caller.host, f"the peer {caller.stage.value}")
+                self.refusals.tell(caller.host, f"the peer {caller.stage.value}")
             self._close(caller)
 
     # Coming in ------------------------------------------------------------------------------
@@ -185,7 +184,7 @@ class Guard:
         if oldest not in self._waiting:
             return
         if oldest.stage is not _Stage.LEAVING:
-            self._refusals.tell(oldest.host, "too many connections wait that ask for nothing")
+            self.refusals.tell(oldest.host, "too many connections wait that ask for nothing")
         self._close(oldest)
 
     # Waiting --------------------------------------------------------------------------------
@@ -208,7 +207,7 @@ class Guard:
             pass
         except OSError as error:
             if caller.stage is _Stage.SECURING:
-                self._refusals.tell(caller.host, why(error))
+                self.refusals.tell(caller.host, why(error))
             self._close(caller)
 
     def _secure(self, caller: _Caller) -> None:
@@ -216,7 +215,7 @@ class Guard:
         caller.connection.do_handshake()
         objection = caller.door.objection(caller.connection)
         if objection:
-            self._refusals.tell(caller.host, objection)
+            self.refusals.tell(caller.host, objection)
             self._close(caller)
             return
         caller.stage, caller.deadline = _Stage.ASKING, self._until(_Stage.ASKING)
@@ -231,15 +230,19 @@ class Guard:
                 return
             caller.data += part
         if missing < 0:
-            self._refusals.tell(caller.host, "the peer does not ask for an association")
-            caller.connection.send(_UNEXPECTED)
-            self._close(caller)
+            self._refuse(caller, UNEXPECTED, "the peer does not ask for an association")
+        elif answer := refusal(bytes(caller.data)):
+            self._refuse(caller, answer, "the peer's association request cannot be understood")
         elif caller.door.is_full():
-            self._refusals.tell(caller.host, "there are as many associations as may be")
-            caller.connection.send(_REFUSED)
-            caller.stage, caller.deadline = _Stage.LEAVING, self._until(_Stage.LEAVING)
+            self._refuse(caller, _FULL, "there are as many associations as may be")
         else:
             self._hand_over(caller)
+
+    def _refuse(self, caller: _Caller, answer: bytes, reason: str) -> None:
+        """Answer, and leave it to the peer for a while to close the connection (PS3.8 9.2.1)."""
+        self.refusals.tell(caller.host, reason)
+        caller.connection.send(answer)
+        caller.stage, caller.deadline = _Stage.LEAVING, self._until(_Stage.LEAVING)
 
     def _see_off(self, caller: _Caller) -> None:
         """Whatever a peer does that was refused, its connection is closed."""

@@ -37,6 +37,7 @@ class Server(AssociationServer):
             OSError: the port is taken or may not be used.
         """
         self.limits = limits
+        self.refusals = guard.refusals
         self._guard = guard
         self._collected = time.monotonic()
         super().__init__(**given, request_handler=AdmittedHandler)

@@ -121,6 +121,10 @@ class Wire:
         tag = struct.pack("<HHL", 0x0000, 0x0900, 2)
         return int.from_bytes(body[body.index(tag) + 8 :][:2], "little")
 
+    def say_no_more(self) -> None:
+        """Close our direction of the connection; the peer may go on."""
+        self.connection.shutdown(socket.SHUT_WR)
+
     def is_closed_by_peer(self) -> bool:
         """Read until the peer hangs up; False where it does not in time."""
         try:

@@ -249,6 +249,20 @@ def test_a_thousand_callers_at_the_same_moment_are_each_answered(listener: Attac
     listener.works()
 
 
+def test_requests_that_cannot_be_understood_take_no_place(listener: Attacked) -> None:
+    sound = wire.associate_rq()
+    broken = sound[:80] + b"\xff" * 20 + sound[100:]
+    for request, answer in (
+        (broken, (wire.ABORT, b"\x00\x00\x02\x06")),
+        (sound[:6] + b"\0\2" + sound[8:], (wire.ASSOCIATE_RJ, b"\x00\x01\x02\x02")),
+    ):
+        with ExitStack() as stack:
+            for _ in range(2 * MOST):
+                assert stack.enter_context(Wire(listener.port)).ask(request) == answer
+            listener.works()
+            assert listener.threads <= listener.base + 3
+
+
 # Inside an association -----------------------------------------------------------------------
 
 
@@ -313,6 +327,31 @@ def test_requests_before_the_last_is_answered_wait_at_the_sender(
     assert listener.memory - before < 20_000_000
     inside.connection.settimeout(30)
     assert [inside.status() for _ in range(min(sent, 20))] == [0xC000] * min(sent, 20)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(wire.fragment(1, b"", command=True), id="no command"),
+        pytest.param(wire.fragment(1, bytes(12), command=True), id="no command field"),
+        pytest.param(wire.echo_rq().replace(b"\x30\x00", b"\x31\x7f"), id="an unknown command"),
+        pytest.param(wire.pdu(wire.ABORT, b"\x00\x00\x77\x77"), id="an abort for no reason"),
+    ],
+)
+def test_what_cannot_be_worked_on_ends_its_association_and_no_thread_by_an_error(
+    listener: Attacked, inside: Wire, said: bytes
+) -> None:
+    inside.send(said)
+    assert inside.is_closed_by_peer()
+    listener.is_back_to_its_base()
+    assert "An unforeseen error" not in listener.process.log()
+    assert "Traceback" not in listener.process.log()
+
+
+def test_a_request_that_nobody_answers_holds_up_nothing_after_it(inside: Wire) -> None:
+    inside.send(wire.echo_rq().replace(b"\x10\x01\x02\x00", b"\x99\x01\x02\x00"))  # no message id
+    inside.say_no_more()
+    assert inside.is_closed_by_peer()
 
 
 def test_a_deflated_bomb_is_refused_and_never_inflated(listener: Attacked) -> None:
