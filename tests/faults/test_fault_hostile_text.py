@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import warnings
@@ -35,7 +36,8 @@ NAMES = (
     "a" * 64,
 )
 UIDS = ("../../../evil", "1.2.3'; DROP TABLE task;--", "1..2", "", "1" * 65, "1.2.3\n4")
-REFUSED = (0x0117, 0xA900, 0xC000)
+REFUSED = (None, 0x0117, 0xA900, 0xC000)
+_PATIENCE_SECONDS = 2.0
 _FRAGMENT = 8192
 TITLES = ("<b>AE</b>", "'; DROP TABLE", "%s%n{0}", "../../etc")
 
@@ -101,17 +103,23 @@ def _named(film: Path, rng: random.Random) -> Dataset:
     return dataset
 
 
-def _status(uid: str, film: Path, port: int) -> int:
-    """Send a film as an object of this SOP Instance UID; return what it is answered with."""
+def _status(uid: str, film: Path, port: int) -> int | None:
+    """Send a film as an object of this SOP Instance UID; return what it is answered with.
+
+    None where the association is aborted, or where nothing is said: a request that names no
+    instance at all is no request to pynetdicom, and ends with its association.
+    """
     data = encoded(film).data
-    with Wire(port) as caller:
+    with Wire(port, seconds=_PATIENCE_SECONDS) as caller:
         assert caller.ask()[0] == wire.ASSOCIATE_AC
         caller.send(wire.store_rq(uid))
         for begin in range(0, len(data), _FRAGMENT):
             last = begin + _FRAGMENT >= len(data)
             part = data[begin : begin + _FRAGMENT]
             caller.send(wire.fragment(3, part, command=False, last=last))
-        return caller.status()
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            return caller.status()
+    return None
 
 
 def _kept(service: Whole) -> dict[str, str]:
