@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,6 +73,7 @@ HEADER = (
     "fault",
     "what happens",
     "database",
+    "seed",
     "times",
     "acknowledged",
     "lost",
@@ -119,6 +120,7 @@ class Row:
             self.fault,
             name,
             self.database or "-",
+            str(self.seed),
             f"{tally.times:,}",
             f"{tally.acknowledged:,}",
             str(tally.lost),
@@ -150,13 +152,12 @@ class Ledger:
             self._keep(Row(fault, database, self._seed, held, tally))
 
     def rows(self) -> list[Row]:
-        """Return all rows in the order of the faults."""
-        order = list(FAULTS)
+        """Return all rows."""
         rows = []
         for file in self._folder.glob("*.json"):
             values = json.loads(file.read_text(encoding="utf-8"))
             rows.append(Row(**{**values, "tally": Tally(**values["tally"])}))
-        return sorted(rows, key=lambda row: (order.index(row.fault), row.database))
+        return rows
 
     def _keep(self, row: Row) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -164,6 +165,8 @@ class Ledger:
         file.write_text(json.dumps(asdict(row), indent=2), encoding="utf-8")
 
 
-def as_table(rows: list[Row]) -> str:
-    """Return rows as a Markdown table."""
-    return table(HEADER, [row.cells() for row in rows])
+def as_table(rows: Iterable[Row]) -> str:
+    """Return rows as a Markdown table, in the order of the faults."""
+    order = list(FAULTS)
+    ordered = sorted(rows, key=lambda row: (order.index(row.fault), row.database))
+    return table(HEADER, [row.cells() for row in ordered])
