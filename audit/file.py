@@ -43,13 +43,17 @@ class Verified:
 def append(folder: Path, record: str, at: datetime) -> None:
     """Add a record to the file of its day; processes that write at once take turns.
 
+    Where the clock was set back, it goes on with the latest day: the chain never runs backwards.
+
     Raises:
         OSError: it could not be written.
     """
     with _turn(folder) as head:
         last = _last(folder) or _head(head)
         linked = _link(last, record)
-        _add_line(folder / f"{at:%Y-%m-%d}.audit", f"{linked} {record}\n".encode())
+        latest = [path.name for path in _days(folder)[-1:]]
+        day = max([f"{at:%Y-%m-%d}.audit", *latest])
+        _add_line(folder / day, f"{linked} {record}\n".encode())
         os.pwrite(head, linked.encode("ascii"), 0)
 
 

@@ -90,6 +90,13 @@ def test_a_process_killed_between_record_and_head_breaks_nothing(trail: Path) ->
     assert (found.records, found.problem) == (9, None)
 
 
+def test_a_clock_that_is_set_back_breaks_nothing(trail: Path) -> None:
+    for days in (-400, -1, 1, 0):
+        append(trail, f"<record {days}/>", AT + timedelta(days=days))
+    found = verify(trail)
+    assert (found.records, found.days, found.problem) == (10, 3, None)
+
+
 def test_processes_that_write_at_once_keep_one_chain(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from datetime import datetime, UTC\n"

@@ -86,6 +86,8 @@ def test_activated_rolled_back_and_in_the_history(settings: Settings) -> None:
         ("active", "second/2", "validated"),
     ]
     assert all("@" in each["by"] for each in bundle_choice.history(settings, 10))
+    (day,) = (settings.data_path / "audit").glob("*.audit")
+    assert day.read_text().count('csd-code="110131"') == 2  # Software Configuration
     console, output = printed()
     bundle_choice.print_history(bundle_choice.history(settings, 10), console)
     assert "too many findings" in output.getvalue()

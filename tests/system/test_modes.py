@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import stat
 import sys
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import psutil
 import pytest
 
+from audit.file import verify
 from db.files import FileStore
 from tests.db.makers import NOON
 from tests.peers import ChildProcess, dcmsend, hilum_environment, run_hilum, running
@@ -55,6 +60,30 @@ def test_folders_and_files_are_for_one_user_whatever_the_umask(umask: str, tmp_p
         stack.close()
         assert CANARY not in "".join(log.read_text() for log in tmp_path.glob("*.log"))
         assert _open_to_others(service.data) == []
+        _assert_told(service.data / "audit")
+
+
+def _assert_told(trail: Path) -> None:
+    """The trail tells when each role began and ended, and the settings without their secrets."""
+    assert verify(trail).problem is None
+    (day,) = trail.glob("*.audit")
+    messages = [ET.fromstring(line.split(" ", 1)[1]) for line in day.read_text().splitlines()]
+    kinds = Counter(
+        kind.attrib["csd-code"]
+        for message in messages
+        for kind in message.iterfind("EventIdentification/EventTypeCode")
+    )
+    assert kinds == {"110120": 3, "110121": 3, "110129": 3}
+    settings = [
+        base64.b64decode(each.attrib["value"]).decode()
+        for message in messages
+        for each in message.iter("ParticipantObjectDetail")
+        if each.get("type") == "Settings"
+    ]
+    assert len(settings) == 3
+    for each in settings:
+        assert json.loads(each)["backup.passphrase"] == "***"
+        assert CANARY not in each
 
 
 def _shows(process: psutil.Process) -> bool:

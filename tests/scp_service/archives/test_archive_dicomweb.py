@@ -357,3 +357,5 @@ def test_an_archive_is_polled_for_yesterday_and_today_and_what_is_new_comes(
         pacs.status = 403
         poll()
     assert "does not accept our login" in caplog.text
+    (trail,) = (store.root / "audit").glob("*.audit")
+    assert trail.read_text().count('csd-code="110112"') == 4  # Query
