@@ -173,12 +173,12 @@ def test_a_destination_that_would_get_nothing_is_named_at_start_and_by_the_docto
 
 def test_config_says_where_each_value_comes_from_and_hides_secrets(tmp_path: Path) -> None:
     file = tmp_path / "hilum.toml"
-    file.write_text('database_url = "postgresql+psycopg://hilum:secret@db/hilum"\n')
+    file.write_text('database_url = "postgresql+psycopg://hilum:hush@db/hilum"\n')
     env = {"HILUM_CONFIG": str(file), "HILUM_LISTENER__PORT": "11113"}
     command = ["--set", "study_quiet_seconds=7", "config"]
     lines = run_hilum(command, env, folder=tmp_path).stdout.splitlines()
     found = {line.split()[0]: line for line in lines}
-    assert "secret" not in "\n".join(lines)
+    assert "hush" not in "\n".join(lines)
     assert "***" in found["database_url"]
     assert str(file) in found["database_url"]
     assert "(HILUM_LISTENER__PORT)" in found["listener.port"]

@@ -44,10 +44,15 @@ def test_the_roles_work_together_on_postgresql_and_pass_their_health_checks(
         "HILUM_LISTENER__PORT": str(port),
     }
 
+    roles = ("listener", "worker", "deliver", "scheduler")
+    watched = {role: {**env, "HILUM_METRICS__PORT": str(peers.free_port())} for role in roles}
+    for role, values in watched.items():
+        values["HILUM_METRICS__ENABLED"] = services[role]["environment"]["HILUM_METRICS__ENABLED"]
+
     def is_healthy(role: str) -> bool:
         _, program, *command = services[role]["healthcheck"]["test"]
         assert program == "hilum"
-        return peers.run_hilum(command, env, folder=tmp_path).returncode == 0
+        return peers.run_hilum(command, watched[role], folder=tmp_path).returncode == 0
 
     films = []
     kinds: tuple[Kind, ...] = ("opacity", "normal", "abnormal")
@@ -59,9 +64,9 @@ def test_the_roles_work_together_on_postgresql_and_pass_their_health_checks(
     with contextlib.ExitStack() as stack:
         started = {}
         assert not is_healthy("listener")
-        for role in ("listener", "worker", "deliver", "scheduler"):
+        for role in roles:
             command = services[role]["command"]
-            process = peers.hilum_process(command, env, folder=tmp_path)
+            process = peers.hilum_process(command, watched[role], folder=tmp_path)
             started[role] = stack.enter_context(process)
             if role == "listener":
                 started[role].wait_for(lambda: is_healthy("listener"), seconds=60)
