@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.db.makers import RunningClock
-from tests.faults.audit import count
 from tests.faults.ledger import Ledger
+from tests.faults.reckoning import count
 from tests.faults.roles import delivering, reading, receiving, scheduling
 from tests.faults.sender import Sender
 from tests.peers import StoreSCP

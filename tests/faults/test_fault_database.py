@@ -15,8 +15,8 @@ from sqlalchemy import text
 from db import migrations
 from db.session import BUSY_TIMEOUT_SECONDS, Database
 from tests import peers
-from tests.faults.audit import count
 from tests.faults.ledger import Ledger
+from tests.faults.reckoning import count
 from tests.faults.roles import delivering, reading, receiving, scheduling
 from tests.faults.steady import SteadySender
 from tests.peers import StoreSCP, hilum_process

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.audit import count
 from tests.faults.ledger import Ledger
+from tests.faults.reckoning import count
 from tests.faults.sender import Sender
 from tests.faults.strace import Moment, moments, traced
 from tests.peers import hilum_process

@@ -15,9 +15,9 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from db.models import Instance, Task
-from tests.faults.audit import count
 from tests.faults.ledger import Ledger
 from tests.faults.light_bundle import light_bundle
+from tests.faults.reckoning import count
 from tests.faults.sender import Sender
 from tests.peers import ChildProcess, StoreSCP, wait_until
 from tests.system.whole import Whole, destination, make_films, whole

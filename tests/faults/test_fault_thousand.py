@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.audit import count
 from tests.faults.ledger import Ledger
+from tests.faults.reckoning import count
 from tests.faults.steady import SteadySender
 from tests.peers import hilum_process, wire
 from tests.peers.wire import Wire

@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from db.models import Task
 from db.states import TaskState
-from tests.faults.audit import count
 from tests.faults.ledger import Ledger
+from tests.faults.reckoning import count
 from tests.faults.roles import delivering, receiving, scheduling
 from tests.faults.sender import Sender
 from tests.peers import ChildProcess, StoreSCP, hilum_process, wait_until
