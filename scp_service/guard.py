@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+import metrics
 from scp_service.refusals import Refusals
 from scp_service.request import UNEXPECTED, refusal
 from scp_service.tls import why
@@ -230,16 +231,20 @@ class Guard:
                 return
             caller.data += part
         if missing < 0:
-            self._refuse(caller, UNEXPECTED, "the peer does not ask for an association")
+            said = "the peer does not ask for an association"
+            self._refuse(caller, UNEXPECTED, said, "no_association_request")
         elif answer := refusal(bytes(caller.data)):
-            self._refuse(caller, answer, "the peer's association request cannot be understood")
+            said = "the peer's association request cannot be understood"
+            self._refuse(caller, answer, said, "request_not_understood")
         elif caller.door.is_full():
-            self._refuse(caller, _FULL, "there are as many associations as may be")
+            said = "there are as many associations as may be"
+            self._refuse(caller, _FULL, said, "local_limit_exceeded")
         else:
             self._hand_over(caller)
 
-    def _refuse(self, caller: _Caller, answer: bytes, reason: str) -> None:
+    def _refuse(self, caller: _Caller, answer: bytes, reason: str, counts_as: str) -> None:
         """Answer, and leave it to the peer for a while to close the connection (PS3.8 9.2.1)."""
+        metrics.ASSOCIATIONS_REFUSED.labels(counts_as).inc()
         self.refusals.tell(caller.host, reason)
         caller.connection.send(answer)
         caller.stage, caller.deadline = _Stage.LEAVING, self._until(_Stage.LEAVING)

@@ -22,7 +22,7 @@ from db.states import TaskKind
 from scp_service.monitor import monitored
 from settings import Settings
 from tests import peers
-from tests.scp_service.running import configured
+from tests.scp_service.running import configured, listener
 
 
 @pytest.fixture
@@ -134,6 +134,15 @@ def test_a_worker_is_ready_once_a_bundle_is_loaded(database: Database, store: Fi
         loaded.set(1)
         assert ready(settings)[1]["model"] == "ok"
         loaded.set(0)
+
+
+def test_who_asks_for_no_association_is_counted(database: Database, store: FileStore) -> None:
+    with listener(database, store) as to, told("listen", database, store) as settings:
+        with socket.create_connection(("127.0.0.1", to.listener.port), timeout=10) as peer:
+            peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert peer.recv(10)
+        refused = "hilum_associations_refused_total", (("reason", "no_association_request"),)
+        assert figures(settings)[refused] == 1
 
 
 def test_nothing_is_told_unless_that_is_enabled(database: Database, store: FileStore) -> None:
