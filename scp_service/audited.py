@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -19,11 +17,11 @@ from db.intake import Film
 from db.intake import Outcome as Arrival
 from db.models import Study
 from scp_service.archives.query import Query
+from scp_service.refusals import Rarely
 from settings import Archive, DicomArchive, DicomDestination, Settings
 
 _FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 """Study Root FIND; an archive that is asked by QIDO-RS is asked for the same."""
-_QUIET_SECONDS = 60.0
 
 
 def film_came(trail: Trail, film: Film, arrival: Arrival) -> None:
@@ -88,29 +86,17 @@ def archive_asked(trail: Trail, archive: Archive, where: str, query: Query) -> N
 
 
 class Refusals:
-    """Records who was not let in: the first of a kind at once, then how many a minute.
-
-    Whoever is refused could otherwise fill the disk.
-    """
+    """Records who was not let in; whoever is refused could otherwise fill the disk."""
 
     def __init__(self, trail: Trail) -> None:
         self._trail = trail
-        self._guard = threading.Lock()
-        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+        self._rarely = Rarely()
 
     def add(self, address: str, reason: str, *, calling: str = "") -> None:
         """Record a refusal, unless the same was recorded a moment ago."""
-        now = time.monotonic()
-        with self._guard:
-            since, unsaid = self._told.get((address, reason), (float("-inf"), 0))
-            if now - since < _QUIET_SECONDS:
-                self._told[address, reason] = (since, unsaid + 1)
-                return
-            self._told = {
-                key: value for key, value in self._told.items() if now - value[0] < _QUIET_SECONDS
-            }
-            self._told[address, reason] = (now, 0)
-        more = f" ({unsaid} more before)" if unsaid else ""
+        more = self._rarely.due(address, reason)
+        if more is None:
+            return
         self._trail.add(
             events.alert(
                 self._trail.now(),
