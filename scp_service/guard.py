@@ -24,7 +24,7 @@ from typing import Protocol
 
 import metrics
 from scp_service.refusals import Refusals
-from scp_service.request import UNEXPECTED, refusal
+from scp_service.request import UNEXPECTED, of_version_1, refusal
 from scp_service.tls import why
 from settings import Listener
 
@@ -259,7 +259,8 @@ class Guard:
     def _hand_over(self, caller: _Caller) -> None:
         self._forget(caller)
         try:
-            caller.door.admit(caller.connection, caller.address, bytes(caller.data))
+            request = of_version_1(bytes(caller.data))
+            caller.door.admit(caller.connection, caller.address, request)
         except Exception as error:
             # Whatever goes wrong with one peer, such as that there is no thread left to be started,
             # the others are still attended to.

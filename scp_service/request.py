@@ -27,3 +27,11 @@ def refusal(request: bytes) -> bytes:
         # pynetdicom raises almost anything on what it cannot decode.
         return _INVALID
     return b"" if pdu.protocol_version & _VERSION_1 else _UNKNOWN_VERSION
+
+
+def of_version_1(request: bytes) -> bytes:
+    """Return a sound A-ASSOCIATE-RQ without the bits of its protocol version that do not count.
+
+    Bit 0 alone is to be tested (PS3.8 9.3.2); pynetdicom takes nothing but 0001H.
+    """
+    return request[:6] + _VERSION_1.to_bytes(2, "big") + request[8:]

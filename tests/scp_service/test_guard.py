@@ -263,6 +263,13 @@ def test_requests_that_cannot_be_understood_take_no_place(listener: Attacked) ->
             assert listener.threads <= listener.base + 3
 
 
+def test_of_the_protocol_version_bit_0_alone_counts(listener: Attacked) -> None:
+    request = wire.associate_rq()
+    with Wire(listener.port) as later:
+        assert later.ask(request[:6] + b"\0\3" + request[8:])[0] == wire.ASSOCIATE_AC
+    listener.is_back_to_its_base()
+
+
 # Inside an association -----------------------------------------------------------------------
 
 
