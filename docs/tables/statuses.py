@@ -20,7 +20,11 @@ from scp_service.status import Status as AnyStatus
 from scp_service.store_scu import Response
 
 _RESULTS = {1: "1, permanent", 2: "2, transient"}
-_SOURCES = {1: "1, service user", 3: "3, service provider (presentation)"}
+_SOURCES = {
+    1: "1, service user",
+    2: "2, service provider (ACSE)",
+    3: "3, service provider (presentation)",
+}
 _REJECTIONS = {
     (1, 1, 7): ("called AE title not recognised", "it calls us by another AE title"),
     Rejection.CALLING_AE_NOT_RECOGNISED.value: (
@@ -31,12 +35,13 @@ _REJECTIONS = {
         "temporary congestion",
         "less than `listener.min_free_bytes` are free in the data folder",
     ),
+    (1, 2, 2): ("protocol version not supported", "bit 0 of the protocol version is not set"),
     (2, 3, 2): (
         "local limit exceeded",
         "`listener.max_associations` are open",
     ),
 }
-"""Ours, and the two that pynetdicom adds by what the listener is configured for."""
+"""Ours, the one that pynetdicom adds, and the two that the guard does."""
 
 _MEANS = {
     Outcome.STORED: "the object is delivered",
