@@ -24,7 +24,8 @@ from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.predict import Predictor
 from inference.urgency import unknown_point
 from inference.worker.registry import Registry
-from scp_service.destinations import PeerError, connector
+from scp_service.answer import PeerError
+from scp_service.destinations.registry import connector
 from scp_service.store_scu import Peer
 from settings import Destination, Loaded, Settings, doubts, mask_url
 

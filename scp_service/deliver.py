@@ -23,9 +23,11 @@ from db.keeper import LeaseKeeper
 from db.models import Task
 from db.session import Database
 from db.states import TaskKind, TaskState
+from scp_service.answer import Answer, Outcome, PeerError
 from scp_service.audited import results_left, subjects
 from scp_service.commitment.asking import Asker
-from scp_service.destinations import Answer, Connection, Outcome, PeerError, connector
+from scp_service.destinations.connector import Connection
+from scp_service.destinations.registry import connector
 from settings import DicomDestination, Settings
 
 _log = logging.getLogger(__name__)

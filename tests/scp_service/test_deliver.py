@@ -24,8 +24,9 @@ from db.reports import NewResult
 from db.session import Database
 from db.states import DeliveryState, TaskState
 from scp_service import deliver
-from scp_service.destinations import CONNECTORS, Answer, Outcome, PeerError
+from scp_service.answer import Answer, Outcome, PeerError
 from scp_service.destinations.adapt import twin_uid
+from scp_service.destinations.registry import CONNECTORS
 from scp_service.store_scu import Peer, associated
 from settings import DicomDestination, Settings
 from tests import peers

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from scp_service.destinations import CONNECTORS, connector
+from scp_service.destinations.registry import CONNECTORS, connector
 from settings import DicomDestination, Settings, load
 from settings.destinations import KINDS
 from settings.destinations.sink import SinkDestination

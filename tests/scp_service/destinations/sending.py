@@ -17,7 +17,8 @@ from db.files import FileStore
 from db.queue import Lease
 from db.states import TaskKind
 from scp_service.answer import Answer
-from scp_service.destinations import Connection, connector
+from scp_service.destinations.connector import Connection
+from scp_service.destinations.registry import connector
 from settings import Settings, load
 
 NOON = datetime(2024, 3, 11, 12, tzinfo=UTC)
