@@ -151,7 +151,7 @@ def watch(event, args):
     if event in OUTWARD:
         calls.append(event)
 sys.addaudithook(watch)
-from inference.bundle import Suppression, load_bundle
+from inference.bundle import load_bundle
 from inference.predict import Predictor
 predictor = Predictor(load_bundle(), runtime="auto")
 heavy = {"tensorflow", "keras"} & set(sys.modules)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from scp_service import server
+from scp_service import sockets
 from scp_service.answer import PeerError
 from scp_service.store_scu import VERIFICATION, Peer, Response, associated
 from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -58,13 +58,13 @@ def test_responses_are_read_with_quick_acknowledgement(
 ) -> None:
     """A peer with Nagle's algorithm on would else answer 40 ms late, every time."""
     read: list[int] = []
-    receive = server.receive
+    receive = sockets.receive
 
     def recorded(connection: socket.socket, limit: int, count: int) -> bytearray:
         read.append(count)
         return receive(connection, limit, count)
 
-    monkeypatch.setattr(server, "receive", recorded)
+    monkeypatch.setattr(sockets, "receive", recorded)
     with associated(peer(destination), CONTEXTS) as sender:
         read.clear()
         assert sender.store(overlay).stored

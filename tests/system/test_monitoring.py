@@ -59,6 +59,11 @@ def test_one_scrape_of_the_service_tells_of_all_its_roles(
     assert dcmsend(films, service.port, calling="XR1", called="ANOTHER").returncode != 0
     assert dcmsend(films, service.port, calling="STRANGER").returncode != 0
     wait_until(lambda: delivered(service) == 4, "four objects at the PACS", seconds=120)
+    unreachable = ("destination", "gone"), ("outcome", "unreachable")
+    wait_until(
+        lambda: labelled(figures(service), "hilum_deliveries_total", *unreachable) >= 1,
+        "a destination to be found unreachable",
+    )
 
     found = figures(service)
     films_from = "hilum_films_total", ("source", "XR1")
@@ -77,8 +82,6 @@ def test_one_scrape_of_the_service_tells_of_all_its_roles(
     assert sum(reports) == 2
     pacs = ("destination", "pacs")
     assert labelled(found, "hilum_delivery_seconds_count", pacs) == 4
-    unreachable = ("destination", "gone"), ("outcome", "unreachable")
-    assert labelled(found, "hilum_deliveries_total", *unreachable) >= 1
     assert labelled(found, "hilum_undelivered_objects", ("destination", "gone")) == 4
     assert sum(name == "hilum_bundle_loaded" for name, _ in found) == 1
 

@@ -127,6 +127,7 @@ def test_a_film_that_waits_for_too_long_makes_the_scheduler_unready(
 
 
 def test_a_worker_is_ready_once_a_bundle_is_loaded(database: Database, store: FileStore) -> None:
+    metrics.BUNDLE.clear()  # what other tests of this process have loaded
     loaded = metrics.BUNDLE.labels("a bundle 1", "openvino")
     with told("work", database, store) as settings:
         loaded.set(0)
