@@ -1,5 +1,6 @@
 # make run [FILMS=folder]   install, then the demo: films in, readings back
 # make test                 the tests, with the real peers that are installed (TEST_WORKERS files at once; 0: one test after the other)
+# make test-long            the tests that take minutes: kills, bundles changed under traffic, training to its end
 # make check                lint, format and types
 # make faults SEED=1         every fault and attack, provoked many times (SHARE=0.1: a tenth of the times)
 # make soak FILMS=20000     so many films through the whole service, and whether its memory grows
@@ -26,14 +27,19 @@ SHARE ?= 1
 # Wrong conversations of `make fuzz`; SEED is theirs too.
 CASES ?= 100000
 
-.PHONY: run test check docs bench faults fuzz soak sbom audit
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: run test test-long check docs bench faults fuzz soak sbom audit
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
 	@$(BIN)/hilum demo $(if $(FILMS),--films '$(FILMS)')
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PYTEST) -m 'not long' $(PYTEST_ARGS)
+
+test-long: $(VENV)/.installed-dev
+	$(PYTEST) -m long $(PYTEST_ARGS)
 
 sbom: $(VENV)/.installed $(VENV)/tools/.installed
 	@mkdir -p dist

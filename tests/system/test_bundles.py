@@ -18,6 +18,8 @@ from tests.inference.bundles import packaged_as
 from tests.peers import StoreSCP, dcmsend, hilum_process, run_hilum, wait_until
 from tests.system.whole import START_SECONDS, Whole, destination, eager_bundle, make_films, whole
 
+pytestmark = pytest.mark.long
+
 PACKAGED = load_bundle().label
 
 
@@ -41,7 +43,6 @@ def latest_reports(service: Whole) -> dict[int, str]:
         return {row.study_id: row.bundle for row in rows}
 
 
-@pytest.mark.slow
 def test_activated_in_the_middle_of_a_stream_no_study_is_dropped_and_each_names_its_bundle(
     tmp_path: Path, storescp: StoreSCP
 ) -> None:
@@ -116,7 +117,6 @@ def test_activated_in_the_middle_of_a_stream_no_study_is_dropped_and_each_names_
         assert process.log().count("Started work") == 1, "the worker was never started anew"
 
 
-@pytest.mark.slow
 def test_a_second_bundle_in_shadow_reads_everything_and_sends_nothing(
     tmp_path: Path, storescp: StoreSCP
 ) -> None:
@@ -177,7 +177,6 @@ def test_a_second_bundle_in_shadow_reads_everything_and_sends_nothing(
         assert service.count(Instance) == 5
 
 
-@pytest.mark.slow
 def test_a_bundle_on_the_command_line_is_stronger_than_what_is_activated(tmp_path: Path) -> None:
     """And what is activated is stronger than what is configured."""
     eager = eager_bundle(tmp_path / "eager")

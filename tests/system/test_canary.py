@@ -31,6 +31,7 @@ TEXTS = ("CANA", "QUETZAL", "canarytoken", ROOT)
 SECRET = f"whsec_{base64.b64encode(bytes(24)).decode()}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["json", pytest.param("text", marks=pytest.mark.faults)])
 def test_nothing_of_a_patient_is_told_whatever_fails(tmp_path: Path, form: str) -> None:
     with ExitStack() as stack:

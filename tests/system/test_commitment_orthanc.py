@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from db.models import Delivery
 from db.states import DeliveryState
 from tests import peers
 from tests.peers import orthanc
 from tests.system.whole import destination, make_films, whole
+
+pytestmark = pytest.mark.long
 
 
 def test_orthanc_and_hilum_commit_themselves_to_each_other(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from db.models import Delivery, Instance
 from tests.peers import ChildProcess, StoreSCP, dcmsend, wait_until
 from tests.system.whole import Whole, destination, make_films, whole
 
+LONG = pytest.mark.long
 FILMS = 40
 KILLS = 3
 
@@ -70,7 +71,10 @@ def _assert_same_end(service: Whole, pacs: StoreSCP, films: list[Path]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("role", ["listen", "work", "deliver", "schedule"])
+@pytest.mark.parametrize(
+    "role",
+    ["listen", *(pytest.param(role, marks=LONG) for role in ("work", "deliver", "schedule"))],
+)
 def test_kill_9_of_a_role_three_times_during_a_run(
     role: str, tmp_path: Path, storescp: StoreSCP
 ) -> None:
@@ -91,7 +95,7 @@ def test_kill_9_of_a_role_three_times_during_a_run(
         _assert_same_end(service, storescp, films)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_of_the_whole_service_three_times(tmp_path: Path, storescp: StoreSCP) -> None:
     """When the supervisor is killed its children die too; a new start carries on."""
     films = make_films(tmp_path / "films", FILMS)

@@ -15,7 +15,10 @@ from tests.scp_service.committing import CommittingPacs
 from tests.system.whole import Whole, destination, make_films, whole
 
 # pynetdicom drops the socket of a connection that failed without closing it.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 FILMS = 4
 ASK_AGAIN_SECONDS = 4

@@ -18,6 +18,8 @@ from tests.faulty_decoder import Fault, FaultyDecoder
 from tests.peers import ROOT, StoreSCP, dcmsend, run_hilum, wait_until
 from tests.system.whole import Whole, destination, make_films, whole
 
+pytestmark = pytest.mark.long
+
 ROWS: dict[Fault, int] = {"crash": 512, "hang": 520, "bomb": 528}
 REASONS: dict[Fault, tuple[str, str]] = {
     "crash": ("quarantined", "crashed with signal 6 (SIGABRT)"),
@@ -90,7 +92,6 @@ def _reports(pacs: StoreSCP, film: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-@pytest.mark.slow
 def test_a_crash_a_hang_and_a_bomb_cost_one_image_each_and_are_read_when_the_decoder_is_well(
     tmp_path: Path, storescp: StoreSCP
 ) -> None:

@@ -20,6 +20,8 @@ from training.phantoms import Kind, phantom, write_phantom_dicom
 from training.stem import featurise
 from training.tables import RSNA_CLASSES
 
+pytestmark = pytest.mark.long
+
 SIZE = 64
 RECIPE = Recipe(variants=2, pasted=1, controls=0, batch=8, epochs=2, watch=1, members=1)
 PICTURES = kind_examples.Recipe(
@@ -60,7 +62,6 @@ def make(folder: Path, said: list[str]) -> Bundle:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_kaggle_folder_becomes_a_bundle_and_a_stopped_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -27,6 +27,8 @@ from training.networks import build
 from training.phantoms import phantom
 from training.stem import Features, featurise
 
+pytestmark = pytest.mark.long
+
 SIZE = 128
 SHAPE = (8, 8, 96)
 RECIPE = Recipe(jitters=1, changes=4, parts=1, others=1, laterals=6, phantoms=1, bodies=2)
@@ -80,7 +82,6 @@ def test_what_standardises_is_folded_into_the_weights() -> None:
     assert (found == examples.kinds).mean() > 0.95
 
 
-@pytest.mark.slow
 def test_out_of_fold_outputs_come_from_others_patients() -> None:
     """Kinds dealt at random by patient can be learned by heart, and not be told out-of-fold."""
     examples = made_up()
@@ -139,7 +140,6 @@ def test_examples_are_of_every_kind_and_changes_stay_with_their_patient(
     assert len(own) == len(squares) * (2 + 1 + 4)
 
 
-@pytest.mark.slow
 def test_training_tells_kinds_and_says_how_well(
     features: Callable[[NDArray[np.uint8]], Features],
     squares: NDArray[np.uint8],

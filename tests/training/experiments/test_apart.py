@@ -16,6 +16,8 @@ from training.experiments.progress import Progress
 from training.experiments.run import run
 from training.experiments.spec import Spec, find
 
+pytestmark = pytest.mark.long
+
 DETECTOR = find("faster_rcnn-nas_coco")
 """The quickest of all, as nothing is trained."""
 

@@ -28,6 +28,8 @@ from training.experiments.run import run
 from training.experiments.spec import Spec, find, validate
 from training.kaggle.folder import open_folder
 
+pytestmark = pytest.mark.long
+
 PATHS = [str(Path(__file__).resolve().parents[3]), str(Path(__file__).parent)]
 
 
