@@ -71,6 +71,43 @@ def fine_display_image(header: Dataset, stored: NDArray[Any]) -> NDArray[np.uint
     return _shuttered(header, _looked_up(table, stored))
 
 
+@dataclass(frozen=True, slots=True)
+class Greys:
+    """A film's values, for who sets the window himself; each table goes by bit pattern.
+
+    `patterns` is (rows, columns) uint8 or uint16: the stored values without their sign. The tables
+    have an entry for each of 2**8 or 2**16 patterns: `values` in the modality's unit, `shown` what
+    `display_image` makes of it, 0 to 1, and `hidden` whether it is padding. `inverted` tells that
+    low values are bright. `masked` is (rows, columns): what the shutter hides; None: nothing.
+    """
+
+    patterns: NDArray[np.uint8 | np.uint16]
+    values: NDArray[np.float64]
+    shown: NDArray[np.float64]
+    hidden: NDArray[np.bool_]
+    inverted: bool
+    masked: NDArray[np.bool_] | None
+
+
+def greys(header: Dataset, stored: NDArray[Any]) -> Greys:
+    """Take a film apart into its values and what they are shown as; colour becomes luminance.
+
+    Looking `shown` up for each pixel, and drawing what is hidden or masked black, gives
+    `display_image`.
+    """
+    opened = open_area(header, stored.shape[0], stored.shape[1])
+    masked = None if opened is None else np.logical_not(opened)
+    grey = _colour_as_grey(header, stored)
+    if grey is not None:
+        every = np.arange(256, dtype=np.float64)
+        return Greys(grey, every, every / 255, np.zeros(256, np.bool_), False, masked)
+    hidden, shown = _monochrome(header, stored, whole=False)
+    unsigned = np.dtype(f"u{stored.dtype.itemsize}")
+    every = np.arange(1 << 8 * stored.dtype.itemsize, dtype=unsigned).view(stored.dtype)
+    values = modality_values(header, every.astype(np.int32))
+    return Greys(stored.view(unsigned), values, shown, hidden, is_inverted(header), masked)
+
+
 def _fine(grey: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return np.asarray(np.multiply(grey, np.uint16(FINE_STEPS), dtype=np.uint16))
 

@@ -23,6 +23,7 @@ from inference.pixels import (
     InputForm,
     display_image,
     fine_display_image,
+    greys,
     letterbox,
     network_input,
     pixel_aspect,
@@ -592,3 +593,49 @@ def test_what_is_decoded_is_what_is_shown(tmp_path: Path) -> None:
     header, display = load_display(path, 1_000_000)
     assert header.SOPInstanceUID == pydicom.dcmread(path).SOPInstanceUID
     assert np.array_equal(display, decode(path, max_pixels=1_000_000)[1])
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {},
+        {"WindowCenter": 1000, "WindowWidth": 900},
+        {"WindowCenter": 1000, "WindowWidth": 900, "VOILUTFunction": "SIGMOID"},
+        {"PhotometricInterpretation": "MONOCHROME1", "PixelPaddingValue": 0},
+        {"RescaleSlope": 0.5, "RescaleIntercept": -100, "WindowCenter": 400, "WindowWidth": 500},
+        {
+            "ShutterShape": "RECTANGULAR",
+            "ShutterLeftVerticalEdge": 20,
+            "ShutterRightVerticalEdge": 200,
+            "ShutterUpperHorizontalEdge": 20,
+            "ShutterLowerHorizontalEdge": 200,
+        },
+    ],
+)
+@pytest.mark.parametrize("kind", ["unsigned", "signed", "8 bit", "colour"])
+def test_values_and_tables_give_the_display_image(elements: dict[str, Any], kind: str) -> None:
+    picture = make_picture(bits=8 if kind in ("8 bit", "colour") else 12)
+    stored = {
+        "unsigned": picture,
+        "signed": picture.astype(np.int16) - 2048,
+        "8 bit": picture,
+        "colour": np.stack([picture, picture // 2, picture // 3], axis=-1),
+    }[kind]
+    if kind == "colour":
+        elements = {k: v for k, v in elements.items() if k != "PhotometricInterpretation"}
+    header = make_dataset(stored, **elements)
+    taken = greys(header, stored)
+    table = np.rint(taken.shown * 255).astype(np.uint8)
+    table[taken.hidden] = 0
+    drawn = table[taken.patterns]
+    if taken.masked is not None:
+        drawn[taken.masked] = 0
+    assert ("ShutterShape" in elements) == (taken.masked is not None)
+    np.testing.assert_array_equal(drawn, display_image(header, stored))
+
+
+def test_values_are_told_in_the_modality_s_unit() -> None:
+    stored = np.array([[-10, 0, 300]], np.int16)
+    header = make_dataset(stored, RescaleSlope=2, RescaleIntercept=-5)
+    taken = greys(header, stored)
+    assert taken.values[taken.patterns].tolist() == [[-25, -5, 595]]
