@@ -10,11 +10,10 @@ from typing import Any
 from pydicom.sr.coding import Code
 from rich.console import Console
 
-import codes
 from commands.problem import ProblemError
 from inference.report.header import ReportError
-from inference.report.nodes import Graphic, Node, Number, Reference, is_a
-from inference.report.read import Group, ReadReport, Region, read_report, without_subject
+from inference.report.outline import Line, outline
+from inference.report.read import Group, ReadReport, Region, read_report
 
 _INDENT = "  "
 
@@ -35,7 +34,8 @@ def read(path: Path) -> ReadReport:
 
 def print_report(report: ReadReport, console: Console, *, patients: bool) -> None:
     """Print a report; without `patients`, nothing of it that names the patient or the study."""
-    for line in (*_head(report, patients=patients), "", *_outline(report, patients=patients)):
+    told = outline(report, patients=patients)
+    for line in (*_head(report, patients=patients), "", *_lines(told)):
         console.print(_printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -94,68 +94,10 @@ def _field(name: str, *parts: str | None) -> str:
     return f"{_INDENT}{name + ':':<13}{', '.join(part for part in parts if part) or '-'}"
 
 
-def _outline(report: ReadReport, *, patients: bool) -> Iterator[str]:
-    root = report.root if patients else without_subject(report.root)
-    numbers = {
-        image.sop_instance_uid: f"image {number}"
-        for number, image in enumerate(report.evidence, start=1)
-    }
-    for child in root.children:
-        yield from _lines(child, numbers, "")
-
-
-def _lines(node: Node, images: dict[str, str], indent: str) -> Iterator[str]:
-    name = node.name.meaning if node.name else node.value_type.lower()
-    if is_a(node.name, codes.IMAGE_LIBRARY):
-        count = sum(isinstance(each.value, Reference) for each in node.walk())
-        yield f"{indent}{name}: {count} image{'' if count == 1 else 's'}"
-        return
-    on = [child for child in node.children if isinstance(child.value, Reference)]
-    if isinstance(node.value, Graphic) and on:
-        value = f"{_value(node.value, images)} on {_value(on[0].value, images)}"
-        below = [child for child in node.children if child is not on[0]]
-    else:
-        value, below = _value(node.value, images), list(node.children)
-    yield f"{indent}{name}: {value}" if node.value_type != "CONTAINER" else f"{indent}{name}"
-    for child in below:
-        yield from _lines(child, images, indent + _INDENT)
-
-
-def _value(value: object, images: dict[str, str]) -> str:
-    match value:
-        case Code():
-            return value.meaning
-        case Number():
-            return _number(value)
-        case Reference(_, uid, frames):
-            where = images.get(uid, uid)
-            return f"{where}, frame {', '.join(map(str, frames))}" if frames else where
-        case Graphic():
-            return _graphic(value)
-        case str():
-            return value
-    return "no value"
-
-
-def _number(number: Number) -> str:
-    if number.value is None:
-        return number.qualifier.meaning if number.qualifier else "no value"
-    unit = number.unit.value if number.unit else ""
-    return f"{number.value:g} {'' if unit == '1' else unit.strip('{}')}".rstrip()
-
-
-def _graphic(graphic: Graphic) -> str:
-    """Return the kind of a graphic and the corners of what encloses its points."""
-    kind = graphic.graphic_type.lower()
-    if not graphic.points:
-        return f"{kind} without points"
-    axes = list(zip(*graphic.points, strict=True))
-    low, high = _point(map(min, axes)), _point(map(max, axes))
-    return f"{kind} at {low}" if low == high else f"{kind} from {low} to {high}"
-
-
-def _point(point: Iterable[float]) -> str:
-    return f"({', '.join(f'{value:g}' for value in point)})"
+def _lines(lines: Iterable[Line], indent: str = "") -> Iterator[str]:
+    for line in lines:
+        yield f"{indent}{line.name}" if line.value is None else f"{indent}{line.name}: {line.value}"
+        yield from _lines(line.below, indent + _INDENT)
 
 
 def _printable(line: str) -> str:
