@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
+from sqlalchemy.exc import SQLAlchemyError
+
 import metrics
 from commands.audited import audited
 from commands.golden import next_film
@@ -23,6 +25,8 @@ from commands.problem import ProblemError
 from db import migrations
 from db.backup import refuse_unfinished
 from db.files import FileStore
+from db.owners import this_process
+from db.recovery import return_lost
 from db.session import Database
 from scp_service.monitor import monitored
 from scp_service.monitor.shared import forget, shared_folder
@@ -94,6 +98,30 @@ def _on_its_port(
         yield
 
 
+@contextmanager
+def _leasing(role: str, settings: Settings) -> Iterator[tuple[Database, FileStore, str]]:
+    """Open what a role needs that takes tasks, with its name in leases.
+
+    What the process had whose place it takes, or any other that was killed on this machine, is
+    returned first, so that nobody waits until leases end of which nothing will come.
+
+    Raises:
+        ProblemError, SchemaError, OSError: see `_running`.
+    """
+    owner = this_process(role)
+    with _running(role, settings) as (database, store):
+        try:
+            with database.write() as session:
+                most, now = settings.worker.max_attempts, database.now(session)
+                returned = return_lost(session, owner=owner, max_attempts=most, now=now)
+        except SQLAlchemyError as error:
+            _log.warning("Nothing was taken back yet: the database (%s).", type(error).__name__)
+        else:
+            if returned:
+                _log.warning("%d tasks of lost workers were taken back.", returned)
+        yield database, store, owner
+
+
 def listen(settings: Settings) -> None:
     """Receive films until told to stop."""
     from scp_service.listener import listening
@@ -132,8 +160,8 @@ def work(settings: Settings, *, fixed: bool = False) -> None:
     from inference.worker.registry import Registry
     from inference.worker.shadow import reading_in_shadow
 
-    owner, machine = _owner("work"), socket.gethostname()[:64]
-    with _running("work", settings) as (database, store):
+    machine = socket.gethostname()[:64]
+    with _leasing("work", settings) as (database, store, owner):
         load = loader(settings, Registry(store.root))
         if fixed:
             predictor, watch = load(None), None
@@ -154,9 +182,9 @@ def deliver(settings: Settings) -> None:
     stop = _begin("deliver", settings)
     for doubt in doubts(settings):
         _log.warning("Check the configuration: %s.", doubt)
-    with _running("deliver", settings) as (database, store):
+    with _leasing("deliver", settings) as (database, store, owner):
         metrics.RUNNING.labels("deliver").set(1)
-        deliver_all(settings, database, store, stop, _owner("deliver"))
+        deliver_all(settings, database, store, stop, owner)
 
 
 def schedule(settings: Settings) -> None:
@@ -164,10 +192,10 @@ def schedule(settings: Settings) -> None:
     from scp_service.schedule import Jobs, run_jobs
 
     stop = _begin("schedule", settings)
-    with _running("schedule", settings) as (database, store):
+    with _leasing("schedule", settings) as (database, store, owner):
         metrics.RUNNING.labels("schedule").set(1)
         film = partial(next_film, settings, database)
-        jobs = Jobs(settings, database, store, _owner("schedule"), film)
+        jobs = Jobs(settings, database, store, owner, film)
         run_jobs(jobs, settings, stop)
 
 
@@ -202,10 +230,6 @@ def _begin(role: str, settings: Settings) -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def _owner(role: str) -> str:
-    return f"{role}@{socket.gethostname()[:32]}:{os.getpid()}"
 
 
 def _die_with_supervisor() -> None:

@@ -7,7 +7,7 @@ worker whose lease was taken over can no longer finish the task.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -18,6 +18,7 @@ from sqlalchemy import (
     CursorResult,
     delete,
     exists,
+    or_,
     select,
     tuple_,
     update,
@@ -310,13 +311,31 @@ def quarantine(session: Session, lease: Lease, *, error: str) -> None:
     )
 
 
-def take_expired(
-    session: Session, *, now: datetime, owner: str, lease_seconds: float, limit: int = 100
+def owners(session: Session) -> set[str]:
+    """Name those who hold leases, or held what has ended by now."""
+    held = select(Task.owner).where(Task.state == TaskState.LEASED, Task.owner.is_not(None))
+    return {owner for owner in session.scalars(held.distinct()) if owner is not None}
+
+
+def take_lost(
+    session: Session,
+    *,
+    now: datetime,
+    owner: str,
+    lease_seconds: float,
+    gone: Collection[str] = (),
+    limit: int = 100,
 ) -> list[Lease]:
-    """Lease tasks whose owners fell silent, so that the caller can return or quarantine them."""
+    """Lease tasks whose owners fell silent, so that the caller can return or quarantine them.
+
+    Those of owners that are known to be `gone` are taken before their leases have ended.
+    """
     chosen = (
         select(Task.id)
-        .where(Task.state == TaskState.LEASED, Task.lease_until < now)
+        .where(
+            Task.state == TaskState.LEASED,
+            or_(Task.lease_until < now, Task.owner.in_(gone)),
+        )
         .order_by(Task.lease_until)
         .limit(limit)
         .with_for_update(skip_locked=True)

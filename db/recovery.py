@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import CursorResult, update
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from db import queue, shadows
 from db.images import quarantine_image
 from db.models import Study, Task
+from db.owners import is_gone
 from db.reports import fail_report
 from db.states import StudyState, TaskKind, TaskState
 
@@ -17,13 +19,25 @@ _LEASE_SECONDS = 30.0
 _REASON = "The worker was lost {attempts} times while it had this task; it was set aside."
 
 
-def return_expired(session: Session, *, owner: str, max_attempts: int, now: datetime) -> int:
-    """Return or quarantine every task whose lease has ended; return how many there were.
+def return_lost(
+    session: Session,
+    *,
+    owner: str,
+    max_attempts: int,
+    now: datetime,
+    is_gone: Callable[[str], bool] = is_gone,
+) -> int:
+    """Return or quarantine the tasks of workers that were lost; return how many there were.
+
+    Lost is whose lease has ended, and who `is_gone` for certain, however long its lease still is.
+    What it had raises the fencing token as every lease does: should it live after all, it can
+    record nothing.
 
     What a worker had is leased alone from then on, so that of many tasks only one that kills
     workers again and again is quarantined.
     """
-    leases = queue.take_expired(session, now=now, owner=owner, lease_seconds=_LEASE_SECONDS)
+    gone = [each for each in queue.owners(session) if is_gone(each)]
+    leases = queue.take_lost(session, now=now, owner=owner, lease_seconds=_LEASE_SECONDS, gone=gone)
     for lease in leases:
         reason = _REASON.format(attempts=lease.attempts)
         if lease.kind is TaskKind.READ and lease.attempts >= max_attempts:

@@ -21,7 +21,7 @@ from db.alarms import Condition
 from db.events import record
 from db.files import FileStore
 from db.models import Instance, Report, Result, Study
-from db.recovery import pull_back, return_expired
+from db.recovery import pull_back, return_lost
 from db.session import Database
 from db.states import AlarmKind, Subject
 from db.studies import close_quiet, has_quiet
@@ -67,7 +67,7 @@ class Jobs:
         with self._database.write() as session:
             close_quiet(session, quiet_seconds=quiet, now=self._database.now(session))
 
-    def return_expired_leases(self) -> None:
+    def return_lost_tasks(self) -> None:
         """Give the tasks of lost workers to others, and make up for a clock that was set back."""
         longest = max(
             self._settings.delivery.backoff_max_seconds,
@@ -80,7 +80,7 @@ class Jobs:
                 longest_wait=timedelta(seconds=longest + _LONGEST_WAIT_SECONDS),
                 now=self._database.now(session),
             )
-            returned = return_expired(
+            returned = return_lost(
                 session,
                 owner=self._owner,
                 max_attempts=self._settings.worker.max_attempts,
@@ -187,7 +187,7 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
     )
     every = scheduler.add_job
     every(_guarded(jobs.close_quiet_studies), "interval", seconds=_CLOSE_SECONDS)
-    every(_guarded(jobs.return_expired_leases), "interval", seconds=_EXPIRED_SECONDS)
+    every(_guarded(jobs.return_lost_tasks), "interval", seconds=_EXPIRED_SECONDS)
     every(_guarded(jobs.delete_expired_studies), "cron", minute=17)
     every(_guarded(jobs.watch), "interval", seconds=_WATCH_SECONDS)
     if settings.self_test.every_minutes:

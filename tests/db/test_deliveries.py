@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from db import deliveries, history, queue
 from db.models import Delivery, Event, Result, Task
-from db.recovery import return_expired
+from db.recovery import return_lost
 from db.session import Database
 from db.states import DeliveryState, Subject, TaskKind, TaskState
 from tests.db.makers import (
@@ -204,7 +204,7 @@ def test_nothing_is_recorded_by_a_sender_that_lost_its_lease(
     lost = one_parcel(database, clock)
     clock.move(minutes=5)
     with database.write() as session:
-        assert return_expired(session, owner="s", max_attempts=1, now=clock.now) == 1
+        assert return_lost(session, owner="s", max_attempts=1, now=clock.now) == 1
     (held,) = parcels(database)
     before = said(database)
 
@@ -234,7 +234,7 @@ def test_a_delivery_is_never_given_up_because_its_sender_was_lost(
     for _ in range(10):
         clock.move(minutes=5)
         with database.write() as session:
-            return_expired(session, owner="s", max_attempts=3, now=clock.now)
+            return_lost(session, owner="s", max_attempts=3, now=clock.now)
         assert len(parcels(database)) == 1
     assert only(database).state is PENDING
 

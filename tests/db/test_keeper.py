@@ -66,7 +66,7 @@ def test_a_lease_that_was_taken_over_is_not_extended(
     lost, held = leased(database, 2)
     clock.move(hours=1)
     with database.write() as session:
-        taken = queue.take_expired(session, now=clock.now, owner="s", lease_seconds=1)
+        taken = queue.take_lost(session, now=clock.now, owner="s", lease_seconds=1)
         assert len(taken) == 2
         mine = next(lease for lease in taken if lease.task_id == held.task_id)
     keeper.hold([lost, mine])

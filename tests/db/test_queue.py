@@ -17,7 +17,7 @@ from sqlalchemy import select
 from db import queue
 from db.models import Task
 from db.queue import Rank
-from db.recovery import return_expired
+from db.recovery import return_lost
 from db.session import Database
 from db.states import TaskKind, TaskState
 from tests import peers
@@ -31,9 +31,9 @@ def enqueue(database: Database, *subjects: int, kind: TaskKind = READ, **how: ob
         queue.enqueue(session, kind, subjects, now=database.now(session), **how)  # type: ignore[arg-type]
 
 
-def take_expired(database: Database, owner: str = "scheduler") -> list[queue.Lease]:
+def take_lost(database: Database, owner: str = "scheduler") -> list[queue.Lease]:
     with database.write() as session:
-        return queue.take_expired(
+        return queue.take_lost(
             session, now=database.now(session), owner=owner, lease_seconds=LEASE_SECONDS
         )
 
@@ -155,9 +155,9 @@ def test_a_lease_holds_to_its_end_and_not_longer(database: Database, clock: Cloc
     enqueue(database, 1)
     lease = claim_one(database, READ)
     clock.move(seconds=LEASE_SECONDS)
-    assert take_expired(database) == []
+    assert take_lost(database) == []
     clock.move(seconds=0.001)
-    (taken,) = take_expired(database)
+    (taken,) = take_lost(database)
     assert (taken.task_id, taken.subject_id, taken.attempts) == (lease.task_id, 1, 1)
     assert taken.token > lease.token
     assert only_task(database).owner == "scheduler"
@@ -171,7 +171,7 @@ def test_a_heartbeat_keeps_a_lease_alive(database: Database, clock: Clock) -> No
         with database.write() as session:
             kept = queue.extend(session, leases, now=clock.now, lease_seconds=LEASE_SECONDS)
         assert kept == 2
-    assert take_expired(database) == []
+    assert take_lost(database) == []
     finish(database, leases[0])
     finish(database, leases[1])
     assert rows(database, Task) == []
@@ -185,7 +185,7 @@ def test_a_heartbeat_tells_how_many_leases_are_still_held(database: Database, cl
     with database.write() as session:
         assert queue.extend(session, [first, second], now=clock.now, lease_seconds=1) == 1
     clock.move(days=1)
-    take_expired(database)
+    take_lost(database)
     with database.write() as session:
         assert queue.extend(session, [first, second], now=clock.now, lease_seconds=1) == 0
 
@@ -196,7 +196,7 @@ def taken_over(database: Database, clock: Clock) -> tuple[queue.Lease, queue.Lea
     lost = claim_one(database, READ)
     clock.move(seconds=LEASE_SECONDS + 1)
     with database.write() as session:
-        assert return_expired(session, owner="s", max_attempts=3, now=clock.now) == 1
+        assert return_lost(session, owner="s", max_attempts=3, now=clock.now) == 1
     return lost, claim_one(database, READ, lane=queue.ALONE, owner="second")
 
 
@@ -294,7 +294,7 @@ def test_quarantine_sets_a_task_aside_for_good(database: Database, clock: Clock)
         queue.quarantine(session, lease, error="poison")
     clock.move(days=365)
     assert claim(database, READ) == []
-    assert take_expired(database) == []
+    assert take_lost(database) == []
     task = only_task(database)
     assert (task.state, task.error, task.owner, task.lease_until) == (
         TaskState.QUARANTINED,
@@ -358,7 +358,7 @@ def test_lost_workers_tasks_return_until_they_have_had_all_attempts(
         assert claim_one(database, DELIVER, lane="pacs").attempts == attempt
         clock.move(seconds=LEASE_SECONDS + 1)
         with database.write() as session:
-            assert return_expired(session, owner="s", max_attempts=3, now=clock.now) == 1
+            assert return_lost(session, owner="s", max_attempts=3, now=clock.now) == 1
     task = only_task(database)
     assert (task.state, task.error) == (TaskState.READY, "its worker was lost")
 
@@ -370,7 +370,7 @@ def test_a_clock_a_day_ahead_takes_leases_over_and_loses_nothing(
     ours = claim_one(database, READ)
     clock.move(days=1)
     with database.write() as session:
-        assert return_expired(session, owner="s", max_attempts=3, now=clock.now) == 1
+        assert return_lost(session, owner="s", max_attempts=3, now=clock.now) == 1
     theirs = claim_one(database, READ, lane=queue.ALONE, owner="second")
     with pytest.raises(queue.LeaseLostError):
         finish(database, ours)
@@ -382,12 +382,12 @@ def test_a_clock_set_back_leaves_running_work_alone(database: Database, clock: C
     enqueue(database, 1, 2)
     lease, other = claim(database, READ)
     clock.move(days=-1)
-    assert take_expired(database) == []
+    assert take_lost(database) == []
     with database.write() as session:
         queue.extend(session, [lease], now=clock.now, lease_seconds=LEASE_SECONDS)
     finish(database, other)
     clock.move(seconds=LEASE_SECONDS + 1)
-    (taken,) = take_expired(database)
+    (taken,) = take_lost(database)
     assert taken.task_id == lease.task_id
 
 
@@ -475,6 +475,6 @@ def test_who_records_many_outcomes_learns_which_leases_are_lost(
         later = clock.now + timedelta(seconds=LEASE_SECONDS)
         queue.extend(session, [kept], now=later, lease_seconds=LEASE_SECONDS)
     clock.now += timedelta(seconds=LEASE_SECONDS + 1)
-    assert [each.task_id for each in take_expired(database)] == [lost.task_id]
+    assert [each.task_id for each in take_lost(database)] == [lost.task_id]
     with database.write() as session:
         assert queue.still_held(session, [kept, lost]) == {kept.task_id}

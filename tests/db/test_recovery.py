@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from db import queue, recovery
 from db.images import quarantine_image
-from db.recovery import return_expired
+from db.recovery import return_lost
 from db.session import Database
 from db.states import InstanceState, StudyState, TaskKind
 from tests.db.makers import (
@@ -27,9 +28,32 @@ from tests.db.makers import (
 )
 
 
-def sweep(database: Database, clock: Clock, max_attempts: int = 3) -> int:
+def sweep(
+    database: Database,
+    clock: Clock,
+    max_attempts: int = 3,
+    is_gone: Callable[[str], bool] = lambda _owner: False,
+) -> int:
     with database.write() as session:
-        return return_expired(session, owner="scheduler", max_attempts=max_attempts, now=clock.now)
+        return return_lost(
+            session,
+            owner="scheduler",
+            max_attempts=max_attempts,
+            now=clock.now,
+            is_gone=is_gone,
+        )
+
+
+def ready(database: Database, clock: Clock, kind: TaskKind) -> None:
+    """Have one task of this kind ready."""
+    if kind is TaskKind.DELIVER:
+        reported_study(database, clock, profiles={"pacs": ("sr",)})
+        return
+    receive(database, film())
+    if kind is TaskKind.REPORT:
+        read_all(database)
+        clock.move(seconds=10)
+        close_quiet(database)
 
 
 def lose(database: Database, clock: Clock, kind: TaskKind, *, attempt: int) -> None:
@@ -45,6 +69,42 @@ def test_living_workers_are_left_alone(database: Database, clock: Clock) -> None
     clock.move(seconds=LEASE_SECONDS - 1)
     assert sweep(database, clock) == 0
     assert claim(database, TaskKind.READ) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "lane", "again"),
+    [
+        (TaskKind.READ, "", queue.ALONE),
+        (TaskKind.REPORT, "", queue.ALONE),
+        (TaskKind.DELIVER, "pacs", "pacs"),
+    ],
+)
+def test_the_tasks_of_a_worker_known_to_be_gone_return_before_their_leases_end(
+    kind: TaskKind, lane: str, again: str, database: Database, clock: Clock
+) -> None:
+    ready(database, clock, kind)
+    lost = claim_one(database, kind, lane=lane, owner="gone")
+    assert sweep(database, clock, is_gone=lambda owner: owner == "other") == 0
+    assert sweep(database, clock, is_gone=lambda owner: owner == "gone") == 1
+    taken = claim_one(database, kind, lane=again, owner="other")
+    assert (taken.subject_id, taken.attempts) == (lost.subject_id, 2)
+    assert sweep(database, clock, is_gone=lambda owner: owner == "gone") == 0
+    with database.write() as session:
+        assert queue.still_held(session, [taken])
+        assert not queue.still_held(session, [lost])
+        with pytest.raises(queue.LeaseLostError):
+            queue.finish(session, lost)
+
+
+def test_what_the_living_have_is_left_alone_when_another_is_gone(
+    database: Database, clock: Clock
+) -> None:
+    receive(database, film(), film())
+    claim(database, TaskKind.READ, limit=1, owner="gone")
+    kept = claim_one(database, TaskKind.READ, limit=1, owner="living")
+    assert sweep(database, clock, is_gone=lambda owner: owner == "gone") == 1
+    with database.write() as session:
+        assert queue.still_held(session, [kept])
 
 
 def test_a_lost_workers_task_is_ready_at_once(database: Database, clock: Clock) -> None:

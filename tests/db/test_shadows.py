@@ -150,7 +150,7 @@ def test_who_lost_the_lease_records_nothing(database: Database, clock: Clock) ->
     lost = claim_one(database, TaskKind.SHADOW)
     clock.move(seconds=LEASE_SECONDS + 1)
     with database.write() as session:
-        recovery.return_expired(session, owner=OWNER, max_attempts=3, now=clock.now)
+        recovery.return_lost(session, owner=OWNER, max_attempts=3, now=clock.now)
     with pytest.raises(queue.LeaseLostError), database.write() as session:
         shadows.record(session, lost, shadow_reading(), now=clock.now)
     assert rows(database, ShadowReading) == []
@@ -165,7 +165,7 @@ def test_a_shadow_that_dies_over_a_film_leaves_a_row_and_no_task(
         claim_one(database, TaskKind.SHADOW)
         clock.move(seconds=LEASE_SECONDS + 1)
         with database.write() as session:
-            recovery.return_expired(session, owner=OWNER, max_attempts=3, now=clock.now)
+            recovery.return_lost(session, owner=OWNER, max_attempts=3, now=clock.now)
     assert rows(database, Task) == []
     [row] = rows(database, ShadowReading)
     assert (row.bundle, row.refusal_code, row.pneumonia) == (SECOND.label, "failed", None)

@@ -21,7 +21,7 @@ from db.models import (
     Study,
     Task,
 )
-from db.recovery import return_expired
+from db.recovery import return_lost
 from db.session import Database
 from db.states import InstanceState, StudyState, TaskKind, TaskState
 from tests.db.makers import (
@@ -190,7 +190,7 @@ def test_nothing_is_recorded_by_a_worker_that_lost_its_lease(
         close_quiet(database)
     lost = claim_one(database, kind)
     clock.move(minutes=5)
-    act(database, lambda session: return_expired(session, owner="s", max_attempts=9, now=clock.now))
+    act(database, lambda session: return_lost(session, owner="s", max_attempts=9, now=clock.now))
     held = claim_one(database, kind, lane=queue.ALONE, owner="second")
     before = [len(rows(database, table)) for table in (Event, StoredReading, Report, Result)]
     states = [row.state for table in (Study, Instance, Task) for row in rows(database, table)]

@@ -21,7 +21,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     ),
     "3": (
         "kill -9 of a worker that reads",
-        "taken over when the lease ends; one SR each",
+        "taken over within the lease; one SR each",
     ),
     "4": (
         "kill -9 of the sender, also between the PACS's answer and our commit",

@@ -86,4 +86,4 @@ def _one_that_reads(service: Whole, workers: list[ChildProcess]) -> ChildProcess
 
 
 def _pid(owner: str | None) -> str:
-    return str(owner).rpartition(":")[2]
+    return str(owner).split(":")[1]

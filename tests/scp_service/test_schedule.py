@@ -109,10 +109,10 @@ def test_the_tasks_of_lost_workers_return_and_end_in_quarantine(
     receive(database, made)
     for attempt, lane in ((1, ""), (2, queue.ALONE)):
         assert claim_one(database, TaskKind.READ, lane=lane, lease_seconds=30).attempts == attempt
-        jobs.return_expired_leases()
+        jobs.return_lost_tasks()
         assert claim(database, TaskKind.READ, lane=lane) == []
         clock.move(seconds=31)
-        jobs.return_expired_leases()
+        jobs.return_lost_tasks()
     assert states(database, made) == [InstanceState.QUARANTINED]
     assert caplog.text.count("1 tasks of lost workers were taken back") == 2
 
@@ -306,10 +306,10 @@ def test_a_clock_that_is_set_back_by_a_day_puts_nothing_off_by_a_day(
     receive(database, film(), film())
     claim(database, TaskKind.READ, limit=1)
     clock.move(days=-1)
-    jobs.return_expired_leases()
+    jobs.return_lost_tasks()
     assert "The clock was set back: 4 waiting things are due at once." in caplog.text
     clock.move(seconds=1)
-    jobs.return_expired_leases()
+    jobs.return_lost_tasks()
     assert read_all(database) == 2
     clock.move(seconds=3)
     jobs.close_quiet_studies()

@@ -25,7 +25,7 @@ from db.models import (
     Task,
     TaskKind,
 )
-from db.recovery import return_expired
+from db.recovery import return_lost
 from db.session import Database
 from inference.manifest import KINDS, FilmKinds, Metric
 from inference.predict import Predictor, Raw
@@ -158,7 +158,7 @@ def test_what_lost_its_worker_is_read_and_reported_while_nothing_else_is(
     with database.write() as session:
         now = database.now(session)
         held = queue.claim(session, TaskKind.READ, owner="x", now=now, lease_seconds=-1, limit=2)
-        assert return_expired(session, owner="y", max_attempts=3, now=now) == 2
+        assert return_lost(session, owner="y", max_attempts=3, now=now) == 2
     lost = {(lease.kind, lease.subject_id) for lease in held}
     together: list[set[tuple[TaskKind, int]]] = []
     real = predictor.predict
