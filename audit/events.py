@@ -12,6 +12,7 @@ from audit.message import (
     CLASS_UID,
     DESTINATION,
     LAUNCHER,
+    MEDIA,
     PATIENT_NUMBER,
     SOURCE,
     STUDY_UID,
@@ -35,6 +36,8 @@ RESTRICTED_FUNCTION = dcm("110132", "Use of Restricted Function")
 
 _APPLICATION_ACTIVITY = dcm("110100", "Application Activity")
 _TRANSFERRED = dcm("110104", "DICOM Instances Transferred")
+_STUDY_DELETED = dcm("110105", "DICOM Study Deleted")
+_EXPORT = dcm("110106", "Export")
 _PATIENT_RECORD = dcm("110110", "Patient Record")
 _QUERY = dcm("110112", "Query")
 _ALERT = dcm("110113", "Security Alert")
@@ -73,7 +76,7 @@ def transferred(
     instances: Sequence[Instances],
     failure: str = "",
 ) -> Message:
-    """Instances of one study have gone from one to the other (A.5.3.7)."""
+    """Instances of one study have gone from one to the other (A.5.3.7), or have failed to."""
     return Message(
         _TRANSFERRED,
         action,
@@ -81,16 +84,45 @@ def transferred(
         (replace(source, role=SOURCE), replace(destination, role=DESTINATION)),
         outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
         outcome_description=failure,
-        objects=(
-            Object(
-                Kind.STUDY,
-                subject.study_instance_uid,
-                STUDY_UID,
-                accession_number=subject.accession_number,
-                instances=instances,
-            ),
-            Object(Kind.PATIENT, subject.patient_id, PATIENT_NUMBER, name=subject.patient_name),
+        objects=_of(subject, instances),
+    )
+
+
+def exported(
+    at: datetime,
+    *,
+    ours: Participant,
+    destination: Participant,
+    subject: Subject,
+    instances: Sequence[Instances],
+    failure: str = "",
+) -> Message:
+    """What instances say has left in another format than DICOM (A.5.3.4), or has failed to."""
+    return Message(
+        _EXPORT,
+        Action.READ,
+        at,
+        (
+            Participant(destination.user, DESTINATION, other_name=destination.other_name),
+            replace(ours, role=SOURCE, requestor=True),
+            replace(destination, role=MEDIA),
         ),
+        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        outcome_description=failure,
+        objects=_of(subject, instances),
+    )
+
+
+def study_deleted(at: datetime, *, ours: Participant, subject: Subject, why: str) -> Message:
+    """A study was deleted here by a rule (A.5.3.8)."""
+    study, patient = _of(subject, ())
+    study = replace(study, details={"Reason": why})
+    return Message(
+        _STUDY_DELETED,
+        Action.DELETE,
+        at,
+        (replace(ours, requestor=True),),
+        objects=(study, patient),
     )
 
 
@@ -135,7 +167,11 @@ def alert(
 def erased(
     at: datetime, *, person: Participant, ours: Participant, pseudonym: str, what: Mapping[str, int]
 ) -> Message:
-    """All of a patient was erased (A.5.3.9, Patient Record); the patient is a keyed hash by now."""
+    """All of a patient was erased; the patient is a keyed hash by now.
+
+    "Patient Record" is an Audit Event ID of PS3.16 CID 400; PS3.15 A.5.3 has no message for it, and
+    that of a deleted study (A.5.3.8) would name the study that is to be forgotten.
+    """
     return Message(
         _PATIENT_RECORD,
         Action.DELETE,
@@ -151,4 +187,18 @@ def erased(
                 life_cycle=_ERASED,
             ),
         ),
+    )
+
+
+def _of(subject: Subject, instances: Sequence[Instances]) -> tuple[Object, Object]:
+    """Return the study and the patient that something happened to."""
+    return (
+        Object(
+            Kind.STUDY,
+            subject.study_instance_uid,
+            STUDY_UID,
+            accession_number=subject.accession_number,
+            instances=instances,
+        ),
+        Object(Kind.PATIENT, subject.patient_id, PATIENT_NUMBER, name=subject.patient_name),
     )

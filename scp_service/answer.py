@@ -21,6 +21,10 @@ class PeerError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+class UntrustedPeerError(PeerError):
+    """TLS could not be agreed on with a peer, or a certificate was not accepted."""
+
+
 class Outcome(StrEnum):
     """What became of an object, and what that means for the next attempt."""
 

@@ -23,8 +23,8 @@ from db.keeper import LeaseKeeper
 from db.models import Task
 from db.session import Database
 from db.states import TaskKind, TaskState
-from scp_service.answer import Answer, Outcome, PeerError
-from scp_service.audited import results_left, subjects
+from scp_service.answer import Answer, Outcome, PeerError, UntrustedPeerError
+from scp_service.audited import Refusals, results_left, subjects
 from scp_service.commitment.asking import Asker
 from scp_service.destinations.connector import Connection
 from scp_service.destinations.registry import connector
@@ -92,6 +92,7 @@ class Lane:
     ) -> None:
         self._name = name
         self._trail = trail
+        self._untrusted = Refusals(trail)
         self._settings = settings
         self._database = database
         self._store = store
@@ -140,12 +141,15 @@ class Lane:
         destination = self._settings.destination(self._name)
         if destination is None:
             return self._put_off(parcels, "no destination of this name is configured any more")
+        called = connector(destination, self._settings)
         try:
-            with connector(destination, self._settings).connected(self._store) as connection:
+            with called.connected(self._store) as connection:
                 while parcels:
                     self._send_batch(connection, parcels)
                     parcels = self._await_more()
         except PeerError as error:
+            if isinstance(error, UntrustedPeerError):
+                self._untrusted.add(called.where, str(error), calling=self._name)
             return self._put_off(parcels, str(error), error.retry_after_seconds or 0.0)
         return 0.0
 
@@ -177,6 +181,7 @@ class Lane:
     def _record(self, answers: Sequence[tuple[deliveries.Parcel, Answer]]) -> None:
         by_id = {parcel.delivery_id: answer for parcel, answer in answers}
         told: list[deliveries.Parcel] = []
+        refused: dict[str, list[deliveries.Parcel]] = {}
         of: dict[int, Subject] = {}
 
         def record(session: Session, parcels: Sequence[deliveries.Parcel], now: datetime) -> None:
@@ -191,12 +196,18 @@ class Lane:
             if sent:
                 deliveries.record_sent(session, sent, now=now)
             told[:] = [each.parcel for each in sent]
-            of.update(subjects(session, [parcel.study_id for parcel in told]))
+            refused.clear()
+            for parcel in parcels:
+                if _is_told(by_id[parcel.delivery_id], parcel.lease.attempts):
+                    refused.setdefault(by_id[parcel.delivery_id].reason, []).append(parcel)
+            of.update(subjects(session, [parcel.study_id for parcel in parcels]))
 
         recorded_at = self._write([parcel for parcel, _ in answers], record)
         if recorded_at is not None:
             self._measure(answers, recorded_at)
             results_left(self._trail, self._settings, self._name, told, of)
+            for reason, parcels in refused.items():
+                results_left(self._trail, self._settings, self._name, parcels, of, failure=reason)
 
     def _measure(
         self, answers: Sequence[tuple[deliveries.Parcel, Answer]], recorded_at: datetime
@@ -326,6 +337,11 @@ def _send(connection: Connection, parcel: deliveries.Parcel) -> Answer:
 def _is_final(answer: Answer, attempts: int) -> bool:
     refused_often = answer.outcome is Outcome.REFUSED and attempts >= MOST_REFUSALS
     return refused_often or answer.outcome is Outcome.REJECTED
+
+
+def _is_told(answer: Answer, attempts: int) -> bool:
+    """Tell whether the audit trail tells of a failure: of the first one, and of giving up."""
+    return not answer.stored and (attempts == 1 or _is_final(answer, attempts))
 
 
 def _lanes_with_work(database: Database) -> list[str]:

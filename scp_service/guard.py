@@ -18,6 +18,7 @@ import struct
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -25,7 +26,7 @@ from typing import Protocol
 import metrics
 from scp_service.refusals import Refusals
 from scp_service.request import UNEXPECTED, of_version_1, refusal
-from scp_service.tls import why
+from scp_service.tls import is_refusal, why
 from settings import Listener
 
 _log = logging.getLogger(__name__)
@@ -84,10 +85,16 @@ class _Caller:
 
 
 class Guard:
-    """The thread in which connections wait until they ask for an association."""
+    """The thread in which connections wait until they ask for an association.
 
-    def __init__(self, limits: Listener) -> None:
+    Args:
+        limits: how many may wait, and for how long.
+        unauthenticated: is told of whoever is refused by TLS: the address, and why.
+    """
+
+    def __init__(self, limits: Listener, unauthenticated: Callable[[str, str], None]) -> None:
         self._limits = limits
+        self._unauthenticated = unauthenticated
         self.refusals = Refusals()
         self._selector = selectors.DefaultSelector()
         self._arrived: queue.Queue[tuple[Door, socket.socket, Address]] = queue.Queue(_MOST_ARRIVED)
@@ -209,6 +216,8 @@ class Guard:
         except OSError as error:
             if caller.stage is _Stage.SECURING:
                 self.refusals.tell(caller.host, why(error))
+                if is_refusal(error):
+                    self._unauthenticated(caller.host, why(error))
             self._close(caller)
 
     def _secure(self, caller: _Caller) -> None:
@@ -217,6 +226,7 @@ class Guard:
         objection = caller.door.objection(caller.connection)
         if objection:
             self.refusals.tell(caller.host, objection)
+            self._unauthenticated(caller.host, objection)
             self._close(caller)
             return
         caller.stage, caller.deadline = _Stage.ASKING, self._until(_Stage.ASKING)

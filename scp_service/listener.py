@@ -50,8 +50,9 @@ SOP_CLASSES = (
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
 )
 VERIFICATION = "1.2.840.10008.1.1"
+_CALLED_WRONGLY = (0x01, 0x07)
 _REASONS: dict[tuple[int | None, int | None], str] = {
-    (0x01, 0x07): "called_ae_not_recognised",
+    _CALLED_WRONGLY: "called_ae_not_recognised",
     (0x03, 0x02): "local_limit_exceeded",
 }
 """What pynetdicom rejects by itself, by source and diagnostic (PS3.8 9.3.4)."""
@@ -86,25 +87,26 @@ def listening(settings: Settings, database: Database, store: FileStore) -> Itera
         receiving(settings, database, store) as receiver,
         closing(Answerer(settings, database, store)) as answerer,
     ):
+        refusals = Refusals(receiver.trail)
         handlers = [
-            (evt.EVT_REQUESTED, _admit, [settings, store, Refusals(receiver.trail)]),
-            (evt.EVT_REJECTED, _count_rejected),
+            (evt.EVT_REQUESTED, _admit, [settings, store, refusals]),
+            (evt.EVT_REJECTED, _tell_rejected, [refusals]),
             (evt.EVT_C_STORE, handle_store, [receiver]),
             (evt.EVT_C_ECHO, lambda _event: 0x0000),
             (evt.EVT_N_ACTION, answerer.handle_action),
             (evt.EVT_N_EVENT_REPORT, lambda event: (record_answer(event, database), None)),
         ]
-        with _serving(settings, handlers) as server:
+        with _serving(settings, handlers, refusals) as server:
             title = settings.listener.ae_title
             _log.info("Listening on port %d as %s.", settings.listener.port, title)
             yield server
 
 
 @contextmanager
-def _serving(settings: Settings, handlers: list[Any]) -> Iterator[Server]:
+def _serving(settings: Settings, handlers: list[Any], refusals: Refusals) -> Iterator[Server]:
     """Serve on every port; yields the server of the port without TLS."""
     servers: list[Server] = []
-    guard = Guard(settings.listener)
+    guard = Guard(settings.listener, refusals.add)
     try:
         for server in _servers(settings, handlers, guard):
             servers.append(server)
@@ -213,11 +215,14 @@ def _is_ourselves(settings: Settings, calling: str, address: str) -> bool:
     return calling in ours and ip_address(address).is_loopback
 
 
-def _count_rejected(event: Event) -> None:
-    """Count what pynetdicom rejects by itself, by the reason that it gives."""
-    answer = event.assoc.acceptor.primitive
+def _tell_rejected(event: Event, refusals: Refusals) -> None:
+    """Count what pynetdicom rejects by itself; the trail tells who calls us by another name."""
+    answer, requestor = event.assoc.acceptor.primitive, event.assoc.requestor
     given = (answer.result_source, answer.diagnostic) if answer else (None, None)
     metrics.ASSOCIATIONS_REFUSED.labels(_REASONS.get(given, metrics.OTHER)).inc()
+    if given == _CALLED_WRONGLY:
+        calling = requestor.primitive.calling_ae_title.strip() if requestor.primitive else ""
+        refusals.add(requestor.address, "it calls by an AE title that is not ours", calling=calling)
 
 
 def _reject(event: Event, rejection: Rejection) -> None:

@@ -21,7 +21,7 @@ from db.files import FileStore, Intake, recover
 from db.intake import Film, Outcome, recorded
 from db.session import Database
 from scp_service import status
-from scp_service.audited import film_came
+from scp_service.audited import Refused, RefusedFilms, film_came, subject_of
 from scp_service.committer import Committer, UncertainError
 from scp_service.header import (
     LONGEST_VALUE,
@@ -36,6 +36,8 @@ from scp_service.header import (
 from settings import Listener, Settings
 
 _log = logging.getLogger(__name__)
+
+_NOT_RECORDED = "the film cannot be recorded at the moment"
 
 
 class Status(status.Status):
@@ -64,7 +66,10 @@ class Status(status.Status):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """What a C-STORE needs: where files go, who commits, the limits, who may send, the trail."""
+    """What a C-STORE needs: where files go, who commits, the limits, who may send, the trail.
+
+    `refused` takes what was not taken.
+    """
 
     store: FileStore
     intake: Intake
@@ -72,11 +77,21 @@ class Receiver:
     limits: Listener
     sources: frozenset[str]
     trail: Trail
+    refused: RefusedFilms
 
     def count(self, origin: Origin, outcome: str) -> None:
         """Count a film that has come, by what became of it."""
         known = origin.source_ae in self.sources
         metrics.FILMS.labels(origin.source_ae if known else metrics.OTHER, outcome).inc()
+
+    def tell_refused(
+        self, origin: Origin, reason: str, *, sop_class_uid: str, header: Dataset | None
+    ) -> None:
+        """Have the audit trail tell of a film that was not taken; `header` where it is known."""
+        subject = None if header is None else subject_of(header)
+        self.refused.add(
+            Refused(origin.source_ae, origin.source_address, reason, sop_class_uid, subject)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +116,14 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a film; where it is refused, the comment says why without patient data."""
+    """What became of a film; where it is refused, the comment says why without patient data.
+
+    `header`, where it could be read, is for the audit trail alone.
+    """
 
     status: Status
     comment: str = ""
+    header: Dataset | None = None
 
 
 @contextmanager
@@ -122,7 +141,8 @@ def receiving(settings: Settings, database: Database, store: FileStore) -> Itera
         closing(Intake(store)) as intake,
         closing(Committer(database)) as committer,
     ):
-        yield Receiver(store, intake, committer, settings.listener, settings.sources, trail)
+        limits, sources = settings.listener, settings.sources
+        yield Receiver(store, intake, committer, limits, sources, trail, RefusedFilms(trail))
 
 
 def _is_known(database: Database, path: str) -> bool:
@@ -151,6 +171,12 @@ def handle_store(event: Event, receiver: Receiver, origin: Origin | None = None)
         verdict = Verdict(Status.CLASS_NOT_SUPPORTED, comment)
     if verdict.status is not Status.SUCCESS:
         receiver.count(arrived.origin, verdict.status.name.lower())
+        receiver.tell_refused(
+            arrived.origin,
+            verdict.comment,
+            sop_class_uid=arrived.sop_class_uid,
+            header=verdict.header,
+        )
     return _answer(verdict)
 
 
@@ -171,7 +197,8 @@ def receive(arrived: Arrived, receiver: Receiver) -> Verdict:
         arrived.sop_instance_uid,
         arrived.sop_class_uid,
     ):
-        return Verdict(Status.MISMATCH, "the command's SOP UIDs differ from the data set's")
+        comment = "the command's SOP UIDs differ from the data set's"
+        return Verdict(Status.MISMATCH, comment, header)
     return keep_film(arrived, header, receiver)
 
 
@@ -187,18 +214,18 @@ def keep_film(arrived: Arrived, header: Dataset, receiver: Receiver) -> Verdict:
         path = receiver.intake.put([head, arrived.encoded], datetime.now(UTC))
     except OSError as error:
         _log.error("A film was refused: it could not be written (%s).", error.strerror)
-        return Verdict(Status.OUT_OF_RESOURCES, "the film cannot be stored at the moment")
+        return Verdict(Status.OUT_OF_RESOURCES, "the film cannot be stored at the moment", header)
     film = _film(arrived, header, head, path)
     try:
         outcome = receiver.committer.commit(film)
     except SQLAlchemyError as error:
         receiver.intake.settle(path, keep=False)
         _log.error("A film was refused: it could not be recorded (%s).", type(error).__name__)
-        return Verdict(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
+        return Verdict(Status.OUT_OF_RESOURCES, _NOT_RECORDED, header)
     except UncertainError:
         # Not settled: the next start of a listener finds the file and whether it has a row.
         _log.error("A film was refused: the database did not say whether it is recorded.")
-        return Verdict(Status.OUT_OF_RESOURCES, "the film cannot be recorded at the moment")
+        return Verdict(Status.OUT_OF_RESOURCES, _NOT_RECORDED, header)
     receiver.intake.settle(path, keep=outcome is not Outcome.DUPLICATE)
     film_came(receiver.trail, film, outcome)
     if outcome is Outcome.ALTERED:

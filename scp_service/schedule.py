@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -16,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from audit import Trail
 from db import retention
 from db.alarms import Condition
 from db.events import record
@@ -26,6 +28,7 @@ from db.session import Database
 from db.states import AlarmKind, Subject
 from db.studies import close_quiet, has_quiet
 from scp_service.alarms.watch import Watch
+from scp_service.audited import study_expired, subjects
 from scp_service.self_test import Film, SelfTest
 from settings import Archive, Settings
 
@@ -99,20 +102,19 @@ class Jobs:
         with self._database.read() as session:
             before = self._database.now(session) - timedelta(days=days)
             studies = retention.expired(session, before=before)
-        deleted = 0
-        for study_id in studies:
-            with self._database.write() as session:
-                if not retention.still_expired(session, study_id, before=before):
-                    continue
-                for path in retention.files_of(session, study_id):
-                    self._store.remove(path)
-                retention.forget(
-                    session,
-                    study_id,
-                    reason=f"retention: older than {days} days",
-                    now=self._database.now(session),
-                )
-            deleted += 1
+        reason, deleted = f"retention: older than {days} days", 0
+        with closing(Trail(self._settings)) as trail:
+            for study_id in studies:
+                with self._database.write() as session:
+                    if not retention.still_expired(session, study_id, before=before):
+                        continue
+                    whose = subjects(session, [study_id])[study_id]
+                    for path in retention.files_of(session, study_id):
+                        self._store.remove(path)
+                    now = self._database.now(session)
+                    retention.forget(session, study_id, reason=reason, now=now)
+                study_expired(trail, whose, reason)
+                deleted += 1
         if deleted:
             _log.info("%d studies were deleted after %d days.", deleted, days)
 

@@ -13,7 +13,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
-from scp_service.answer import PeerError
+from scp_service.answer import PeerError, UntrustedPeerError
 from scp_service.sockets import read_our_way, set_options
 from scp_service.tls import ClientContext, TlsError, client_context
 from scp_service.turns import Turns
@@ -180,7 +180,9 @@ def associate(
     except OSError as error:
         raise PeerError(f"it cannot be reached ({error.strerror})") from None
     if not association.is_established:
-        raise PeerError((secured and secured[0].problem) or _why_not(association))
+        if secured and secured[0].problem:
+            raise UntrustedPeerError(secured[0].problem)
+        raise PeerError(_why_not(association))
     Turns.of(association)
     return association
 

@@ -113,6 +113,12 @@ def why(error: OSError) -> str:
     return f"the connection ended in the handshake ({error.strerror or 'closed by the peer'})"
 
 
+def is_refusal(error: OSError) -> bool:
+    """Tell whether a side refused the other in a handshake; who only hangs up refuses nobody."""
+    hung_up = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    return isinstance(error, ssl.SSLError) and not hung_up
+
+
 def names_in(certificate: Mapping[str, Any]) -> set[str]:
     """Return the DNS names and the common name of a certificate, in lower case.
 

@@ -15,7 +15,7 @@ from typing import Self
 import httpx
 from pydantic import SecretStr
 
-from scp_service.answer import Answer, Outcome, PeerError
+from scp_service.answer import Answer, Outcome, PeerError, UntrustedPeerError
 from scp_service.tls import ClientContext, TlsError, client_context
 from settings import WebPeer
 from settings.secrets import SecretError, reveal
@@ -190,18 +190,18 @@ class Web:
             finally:
                 response.close()
         except httpx.TimeoutException:
-            raise PeerError(self._tls_problem() or "it did not answer in time") from None
+            raise self._failed("it did not answer in time") from None
         except httpx.ConnectError as error:
-            reason = self._tls_problem() or f"it cannot be reached ({_cause(error)})"
-            raise PeerError(reason) from None
+            raise self._failed(f"it cannot be reached ({_cause(error)})") from None
         except httpx.ProxyError:
             raise PeerError("the proxy does not let us through to it") from None
         except httpx.HTTPError:
-            reason = self._tls_problem() or "it closed the connection, or answered no HTTP"
-            raise PeerError(reason) from None
+            raise self._failed("it closed the connection, or answered no HTTP") from None
 
-    def _tls_problem(self) -> str | None:
-        return None if self._context is None else self._context.problem
+    def _failed(self, reason: str) -> PeerError:
+        """Return what to raise: for a reason of TLS, if there was one."""
+        problem = None if self._context is None else self._context.problem
+        return PeerError(reason) if problem is None else UntrustedPeerError(problem)
 
 
 def _token(secret: SecretStr) -> str:

@@ -53,13 +53,15 @@ class FailureReason(status.Status):
 class Kept:
     """What became of a file: stored where there is no failure; UIDs are "" where it has none.
 
-    The comment says why it was not stored, without patient data.
+    The comment says why it was not stored, without patient data; `header`, where it could be read,
+    is for the audit trail alone.
     """
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     failure: FailureReason | None = None
     comment: str = ""
+    header: Dataset | None = None
 
     @property
     def is_named(self) -> bool:
@@ -100,6 +102,9 @@ def keep(
     kept = _keep(spool, origin, receiver, study_instance_uid)
     if kept.failure is not None:
         receiver.count(origin, kept.failure.name.lower())
+        receiver.tell_refused(
+            origin, kept.comment, sop_class_uid=kept.sop_class_uid, header=kept.header
+        )
         _log.warning("A film was refused with %04X: %s.", kept.failure, kept.comment)
     return kept
 
@@ -145,9 +150,9 @@ def _keep_data_set(
         return said.refused(FailureReason.CANNOT_UNDERSTAND, str(error))
     except TooLargeError as error:
         return said.refused(FailureReason.OUT_OF_RESOURCES, str(error))
-    film = Kept(text(header, "SOPClassUID"), text(header, "SOPInstanceUID"))
+    film = Kept(text(header, "SOPClassUID"), text(header, "SOPInstanceUID"), header=header)
     if not is_uid(film.sop_instance_uid):
-        return said.refused(
+        return replace(said, header=header).refused(
             FailureReason.CANNOT_UNDERSTAND, "the data set has no valid SOPInstanceUID"
         )
     if film.sop_class_uid not in _CLASSES:
@@ -159,7 +164,7 @@ def _keep_data_set(
     arrived = Arrived(encoded, film.sop_class_uid, film.sop_instance_uid, syntax, origin)
     verdict = keep_film(arrived, header, receiver)
     if verdict.status is Status.SUCCESS:
-        return film
+        return replace(film, header=None)
     return film.refused(FailureReason.OUT_OF_RESOURCES, verdict.comment)
 
 

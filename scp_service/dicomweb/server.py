@@ -18,11 +18,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from db.files import FileStore
 from db.session import Database
+from scp_service import audited
 from scp_service.dicomweb.app import application
 from scp_service.receive import Receiver, receiving
 from scp_service.refusals import Refusals
 from scp_service.sockets import set_options
-from scp_service.tls import names_in, server_context, why
+from scp_service.tls import is_refusal, names_in, server_context, why
 from settings import Dicomweb, Settings
 
 _log = logging.getLogger(__name__)
@@ -91,9 +92,15 @@ def _configuration(
     web = settings.dicomweb
     names = frozenset(name.lower() for name in web.tls.client_names)
     idle: dict[GuardedProtocol, None] = {}
-    refusals = Refusals()
-    protocol: Any = functools.partial(GuardedProtocol, names, refusals, idle)
-    context = _telling(server_context(web.tls), refusals) if web.tls.enabled else None
+    refusals, trail = Refusals(), audited.Refusals(receiver.trail)
+
+    def refused(address: str, reason: str, *, by_tls: bool = True) -> None:
+        refusals.tell(address, reason)
+        if by_tls:
+            trail.add(address, reason)
+
+    protocol: Any = functools.partial(GuardedProtocol, names, refused, idle)
+    context = _telling(server_context(web.tls), refused) if web.tls.enabled else None
     return uvicorn.Config(
         application(settings, database, store, receiver),
         http=protocol,
@@ -111,8 +118,8 @@ def _configuration(
     )
 
 
-def _telling(context: ssl.SSLContext, refusals: Refusals) -> ssl.SSLContext:
-    """Have handshakes that fail told of; asyncio keeps silent about them."""
+def _telling(context: ssl.SSLContext, refused: Callable[..., None]) -> ssl.SSLContext:
+    """Have handshakes that fail told of; asyncio keeps silent about them, and about with whom."""
 
     class Handshake(ssl.SSLObject):
         def do_handshake(self) -> None:
@@ -121,7 +128,7 @@ def _telling(context: ssl.SSLContext, refusals: Refusals) -> ssl.SSLContext:
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 raise  # it goes on
             except ssl.SSLError as error:
-                refusals.tell("a sender of STOW-RS", why(error))
+                refused("a sender of STOW-RS", why(error), by_tls=is_refusal(error))
                 raise
 
     context.sslobject_class = Handshake
@@ -143,7 +150,7 @@ class GuardedProtocol(H11Protocol):
     def __init__(
         self,
         names: frozenset[str],
-        refusals: Refusals,
+        refused: Callable[[str, str], None],
         idle: dict[GuardedProtocol, None],
         *args: Any,
         **kwargs: Any,
@@ -152,12 +159,12 @@ class GuardedProtocol(H11Protocol):
 
         Args:
             names: those that certificates may carry; empty: any.
-            refusals: tells of certificates that carry none of them.
+            refused: is told of certificates that carry none of them: the address, and why.
             idle: the connections that have nothing to say yet, in the order that they came in.
         """
         super().__init__(*args, **kwargs)
         self._names = names
-        self._refusals = refusals
+        self._refused = refused
         self._idle = idle
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -167,7 +174,7 @@ class GuardedProtocol(H11Protocol):
         set_options(transport.get_extra_info("socket"))
         if self._names and not self._names & names_in(transport.get_extra_info("peercert") or {}):
             address = self.client[0] if self.client else "an unknown address"
-            self._refusals.tell(address, "its certificate carries no allowed name")
+            self._refused(address, "its certificate carries no allowed name")
             transport.abort()
             return
         self._watch()

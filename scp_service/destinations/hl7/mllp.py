@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 from hl7.mllp import InvalidBlockError, open_hl7_connection
 from hl7.mllp.streams import HL7StreamReader, HL7StreamWriter
 
-from scp_service.answer import PeerError
+from scp_service.answer import PeerError, UntrustedPeerError
 from scp_service.tls import why
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Mllp:
         except TimeoutError:
             raise PeerError("it cannot be reached (no answer in time)") from None
         except ssl.SSLError as error:
-            raise PeerError(f"TLS failed: {why(error)}") from None
+            raise UntrustedPeerError(f"TLS failed: {why(error)}") from None
         except OSError as error:
             raise PeerError(f"it cannot be reached ({error.strerror or error})") from None
 
