@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
-from io import BytesIO
+from typing import BinaryIO, cast
 
 from pydicom import Dataset, config
 from pydicom.filereader import read_dataset
@@ -16,6 +15,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from scp_service.encoded import Deflated, Encoded, UnreadableError
 from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 # pydicom's warnings about a value quote it, and no name or UID may reach standard error. What a
@@ -41,23 +41,10 @@ _TAGS = (
 )
 _ASKED_FOR = frozenset(int(Tag(keyword)) for keyword in _TAGS)
 _PIXELS = 0x7FE00008
-_UNDEFINED_LENGTH = 0xFFFFFFFF
-_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
-MOST_ITEMS = 20_000
-"""Sequence items that a header may hold: each takes tens of microseconds to parse."""
+_FIRST = 0x00010000
+"""The first tag after group 0000, which stands in commands alone (PS3.7 E.1)."""
 LONGEST_VALUE = 65_534
 """In bytes; the longest of the values asked for is some hundreds of bytes (PS3.5 6.2)."""
-_LONGEST_HEADER = 64 * 1024 * 1024
-"""How much of a data set that is not in memory as it is, or was deflated, is parsed."""
-_INFLATED_PART = 16 * 1024 * 1024
-
-
-class UnreadableError(Exception):
-    """A data set cannot be taken; the message says why and holds no patient data."""
-
-
-class TooLargeError(Exception):
-    """A data set is larger than the configured limit."""
 
 
 def is_uid(text: str) -> bool:
@@ -72,26 +59,35 @@ def read_header(encoded: bytes | memoryview, transfer_syntax: str, *, max_bytes:
     """Read the identifying values of an encoded data set.
 
     Args:
-        encoded: the data set's bytes as they came; of a view of them, no more than the first 64 MiB
-            are looked at.
+        encoded: the data set's bytes as they came.
         transfer_syntax: UID of the transfer syntax that they are encoded in.
         max_bytes: how large a deflated data set may become.
 
     Raises:
-        UnreadableError: the bytes are not a data set, or it lacks an identifying UID.
+        UnreadableError: the bytes are not a data set, it lacks an identifying UID, or its header is
+            far longer than that of a film.
         TooLargeError: it inflates to more than `max_bytes`.
     """
-    if transfer_syntax == DeflatedExplicitVRLittleEndian:
-        encoded = _inflate(encoded, max_bytes)
-    if isinstance(encoded, memoryview):
-        encoded = bytes(encoded[:_LONGEST_HEADER])
-    file = BytesIO(encoded)
+    with memoryview(encoded) as view:
+        if transfer_syntax == DeflatedExplicitVRLittleEndian:
+            source: Encoded = Deflated(view, max_bytes)
+        else:
+            source = Encoded(view)
+        header = _parse(source, transfer_syntax)
+        source.finish()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
+        if not is_uid(text(header, keyword)):
+            raise UnreadableError(f"the data set has no valid {keyword}")
+    return header
+
+
+def _parse(source: Encoded, transfer_syntax: str) -> Dataset:
     try:
         header = read_dataset(
-            file,
+            cast(BinaryIO, source),
             is_implicit_VR=transfer_syntax == ImplicitVRLittleEndian,
             is_little_endian=transfer_syntax != ExplicitVRBigEndian,
-            stop_when=_Guard(file),
+            stop_when=_stops,
             specific_tags=[Tag(keyword) for keyword in _TAGS],
         )
         for element in header:
@@ -99,62 +95,26 @@ def read_header(encoded: bytes | memoryview, transfer_syntax: str, *, max_bytes:
     except UnreadableError:
         raise
     except Exception as error:
+        if source.refusal is not None:
+            raise source.refusal from None
         # pydicom raises almost anything on broken input; none of it may reach a log with its text.
         raise UnreadableError(f"the data set cannot be parsed ({type(error).__name__})") from None
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
-        if not is_uid(text(header, keyword)):
-            raise UnreadableError(f"the data set has no valid {keyword}")
     return header
+
+
+def _stops(tag: int, _vr: str | None, length: int) -> bool:
+    """Stop pydicom at the pixels, and at what is no data set or would take long to convert."""
+    if tag < _FIRST:
+        raise UnreadableError("the data set holds elements of group 0000")
+    if tag in _ASKED_FOR and length > LONGEST_VALUE:
+        raise UnreadableError("an identifying value is far too long")
+    return tag >= _PIXELS
 
 
 def text(header: Dataset, keyword: str, length: int = 400) -> str:
     """Return a value as text that every database takes, "" where it is absent."""
     value = header.get(keyword)
     return "" if value is None else str(value).replace("\x00", "").strip()[:length]
-
-
-class _Guard:
-    """pydicom's stop condition: stops at the pixels, and lets no peer keep the listener busy."""
-
-    def __init__(self, file: BytesIO) -> None:
-        self._file = file
-        self._counted = False
-
-    def __call__(self, tag: int, vr: str | None, length: int) -> bool:
-        if tag >= _PIXELS:
-            return True
-        if length == _UNDEFINED_LENGTH:
-            if not self._counted:
-                self._counted = True
-                self._count_items()
-        elif tag in _ASKED_FOR and length > LONGEST_VALUE:
-            raise UnreadableError("an identifying value is far too long")
-        return False
-
-    def _count_items(self) -> None:
-        """Bound the items of sequences whose length is not told: all of them are parsed."""
-        start = self._file.tell()
-        with self._file.getbuffer() as view:
-            rest = bytes(view[start : start + _LONGEST_HEADER])
-        if max(map(rest.count, _ITEM_TAGS)) > MOST_ITEMS:
-            raise UnreadableError("the data set holds too many sequence items")
-
-
-def _inflate(encoded: bytes | memoryview, max_bytes: int) -> bytes:
-    """Inflate as much as a header may take; the rest is only measured."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    kept, size = bytearray(), 0
-    try:
-        while encoded and not inflater.eof:
-            part = inflater.decompress(encoded, min(_INFLATED_PART, max_bytes + 1 - size))
-            encoded = inflater.unconsumed_tail
-            size += len(part)
-            if size > max_bytes:
-                raise TooLargeError("the deflated data set inflates to more than is allowed")
-            kept += part[: _LONGEST_HEADER - len(kept)]
-    except zlib.error:
-        raise UnreadableError("the deflated data set cannot be inflated") from None
-    return bytes(kept)
 
 
 def file_head(

@@ -23,16 +23,8 @@ from db.session import Database
 from scp_service import status
 from scp_service.audited import Refused, RefusedFilms, film_came, subject_of
 from scp_service.committer import Committer, UncertainError
-from scp_service.header import (
-    LONGEST_VALUE,
-    MOST_ITEMS,
-    TooLargeError,
-    UnreadableError,
-    file_head,
-    is_uid,
-    read_header,
-    text,
-)
+from scp_service.encoded import MOST_READS, TooLargeError, UnreadableError
+from scp_service.header import LONGEST_VALUE, file_head, is_uid, read_header, text
 from settings import Listener, Settings
 
 _log = logging.getLogger(__name__)
@@ -58,9 +50,9 @@ class Status(status.Status):
     MISMATCH = 0xA900, "the command's SOP class or instance UID differs from the data set's"
     CANNOT_UNDERSTAND = (
         0xC000,
-        "the data set cannot be parsed, has no Study or Series Instance UID, holds more than"
-        f" {MOST_ITEMS:,} sequence items, or an identifying value of more than {LONGEST_VALUE:,}"
-        " bytes",
+        "the data set cannot be parsed, has no Study or Series Instance UID, or holds elements of"
+        f" group 0000, an identifying value of more than {LONGEST_VALUE:,} bytes, or too many"
+        f" elements and sequence items (more than {MOST_READS:,} reads, of one to four each)",
     )
 
 

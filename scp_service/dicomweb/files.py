@@ -15,7 +15,8 @@ from pydicom.filereader import read_dataset
 from scp_service import status
 from scp_service.dicomweb.multipart import DICOM, Part
 from scp_service.dicomweb.spool import Spool
-from scp_service.header import TooLargeError, UnreadableError, is_uid, read_header, text
+from scp_service.encoded import TooLargeError, UnreadableError
+from scp_service.header import is_uid, read_header, text
 from scp_service.listener import SOP_CLASSES
 from scp_service.receive import Arrived, Origin, Receiver, Status, keep_film
 
