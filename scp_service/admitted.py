@@ -15,11 +15,14 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_CANCEL_RQ
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
@@ -142,18 +145,20 @@ class AdmittedSocket(AssociationSocket):
         except Exception as error:
             if self.socket is None:
                 self.assoc.dul.kill_dul()
-            self._give_up(error)  # an event too, by which the state machine comes to its end
+            self._give_up(
+                type(error).__name__
+            )  # an event too, by which the state machine comes to its end
 
     def run(self, association: Callable[[], None]) -> None:
         """Run the association's own thread; an exception ends its connection and the other one."""
         try:
             association()
         except Exception as error:
-            self._give_up(error)
+            self._give_up(type(error).__name__)
             self.assoc.kill()
 
-    def _give_up(self, error: Exception) -> None:
-        what = f"what the peer sent cannot be worked on ({type(error).__name__})"
+    def _give_up(self, why: str) -> None:
+        what = f"what the peer sent cannot be worked on ({why})"
         self._tell(self.assoc.requestor.address, what)
         if self.socket is not None:
             self.send(_ABORT)
@@ -168,10 +173,29 @@ class AdmittedSocket(AssociationSocket):
     def serve(self, message: Any, context_id: int) -> None:
         """Serve a request; the next is read when that is done, whether it had a response or not."""
         try:
-            self._serve(message, context_id)
+            if _is_answerable(message):
+                self._serve(message, context_id)
+            else:
+                self._give_up("a request that can have no response")
         finally:
             with self._counting:
-                self._unserved -= 1
+                # A response that nobody waits for comes here as well, and was not counted.
+                self._unserved = max(0, self._unserved - 1)
+
+
+def _is_answerable(message: Any) -> bool:
+    """Tell whether a request can have a response; pynetdicom would drop it without a word.
+
+    A C-STORE-RQ that lacks its instance or its data set has one, by which it is refused: here it
+    gets empty ones, with which it passes for whole.
+    """
+    if isinstance(message, C_STORE) and message.Status is None:
+        if message.AffectedSOPInstanceUID is None:
+            message._affected_sop_instance_uid = UID("")  # by its setter it would be none
+        if message.DataSet is None:
+            message.DataSet = BytesIO()
+    is_response = getattr(message, "Status", None) is not None
+    return is_response or bool(message.is_valid_request)
 
 
 def _is_request(message: object) -> bool:

@@ -20,7 +20,7 @@ CONTEXTS = ((VERIFICATION, IMPLICIT), (CR_STORAGE, EXPLICIT))
 
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ = 0x01, 0x02, 0x03
 P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 0x04, 0x05, 0x06, 0x07
-_C_STORE_RQ, _C_ECHO_RQ = 0x0001, 0x0030
+_C_STORE_RQ, _C_STORE_RSP, _C_ECHO_RQ = 0x0001, 0x8001, 0x0030
 _NO_DATA_SET = 0x0101
 _NATIVE_MODEL = b"1.2.840.10008.3.1.1.1"
 
@@ -62,8 +62,13 @@ def echo_rq(message_id: int = 1, context_id: int = 1) -> bytes:
     return fragment(context_id, command, command=True)
 
 
-def store_rq(sop_instance: str, message_id: int = 1, context_id: int = 3) -> bytes:
-    """Encode the command of a C-STORE-RQ (PS3.7 9.3.1.1); its data set is to follow."""
+def store_rq(
+    sop_instance: str | None, message_id: int = 1, context_id: int = 3, *, has_data: bool = True
+) -> bytes:
+    """Encode the command of a C-STORE-RQ (PS3.7 9.3.1.1); its data set is to follow, if it has one.
+
+    `sop_instance` may be none, though the standard demands one.
+    """
     command = _command(
         [
             (0x0002, _uid(CR_STORAGE)),
@@ -71,9 +76,16 @@ def store_rq(sop_instance: str, message_id: int = 1, context_id: int = 3) -> byt
             (0x0110, _us(message_id)),
             (0x0700, _us(0)),
         ],
-        0x0001,
-        [(0x1000, _uid(sop_instance))],
+        0x0001 if has_data else _NO_DATA_SET,
+        [] if sop_instance is None else [(0x1000, _uid(sop_instance))],
     )
+    return fragment(context_id, command, command=True)
+
+
+def store_rsp(message_id: int = 1, context_id: int = 3) -> bytes:
+    """Encode a C-STORE-RSP of success (PS3.7 9.3.1.2)."""
+    before = [(0x0002, _uid(CR_STORAGE)), (0x0100, _us(_C_STORE_RSP)), (0x0120, _us(message_id))]
+    command = _command(before, _NO_DATA_SET, [(0x0900, _us(0))])
     return fragment(context_id, command, command=True)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sqlite3
+import struct
 import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +35,8 @@ MOST = 8
 ACSE_SECONDS = 3
 PDU_SECONDS = 2
 MOST_DATA = 1_048_576
+PADDING = struct.pack("<HH2sxxL", 0xFFFC, 0xFFFC, b"OB", 1_000_000) + bytes(1_000_000)
+"""Data Set Trailing Padding (PS3.5 7.2)."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,14 @@ class Attacked:
             sender.send(wire.release_rq())
             assert sender.read()[0] == wire.RELEASE_RP
         return time.monotonic() - begin
+
+    @contextmanager
+    def nothing_is_committed(self) -> Iterator[None]:
+        """Hold the database's lock."""
+        with closing(sqlite3.connect(self.films / "data" / "hilum.sqlite", timeout=30)) as database:
+            database.execute("BEGIN EXCLUSIVE")
+            yield
+            database.rollback()
 
     def is_back_to_its_base(self) -> None:
         peers.wait_until(lambda: self.threads <= self.base, "threads back to the base", seconds=30)
@@ -319,21 +331,26 @@ def test_a_command_without_end_ends_in_an_abort_and_never_fills_the_memory(
     assert listener.memory - before < 20_000_000
 
 
+@pytest.mark.parametrize("responses", [0, 100])
 def test_requests_before_the_last_is_answered_wait_at_the_sender(
-    listener: Attacked, inside: Wire
+    listener: Attacked, inside: Wire, responses: int
 ) -> None:
+    """Nor do responses that nobody has asked for let any in before its time."""
+    for _ in range(responses):
+        inside.send(wire.store_rsp())
     before = listener.memory
     inside.connection.settimeout(1)
     sent = 0
-    film = b"not a data set" * 70_000
-    with contextlib.suppress(TimeoutError):
-        for number in range(60):
-            inside.send(wire.store_rq(uid(), number))
-            inside.send(wire.fragment(3, film, command=False))
+    with listener.nothing_is_committed(), contextlib.suppress(TimeoutError):
+        for _ in range(60):
+            film = cr()
+            inside.send(wire.store_rq(film.SOPInstanceUID))
+            inside.send(wire.fragment(3, encode(film) + PADDING, command=False))
             sent += 1
+    assert 1 <= sent < 60
     assert listener.memory - before < 20_000_000
     inside.connection.settimeout(30)
-    assert [inside.status() for _ in range(min(sent, 20))] == [0xC000] * min(sent, 20)
+    assert [inside.status() for _ in range(sent)] == [0] * sent
 
 
 @pytest.mark.parametrize(
@@ -355,10 +372,28 @@ def test_what_cannot_be_worked_on_ends_its_association_and_no_thread_by_an_error
     assert "Traceback" not in listener.process.log()
 
 
-def test_a_request_that_nobody_answers_holds_up_nothing_after_it(inside: Wire) -> None:
-    inside.send(wire.echo_rq().replace(b"\x10\x01\x02\x00", b"\x99\x01\x02\x00"))  # no message id
-    inside.say_no_more()
-    assert inside.is_closed_by_peer()
+@pytest.mark.parametrize("request_", [wire.echo_rq(), wire.store_rq("1.2.3", has_data=False)])
+def test_a_request_that_cannot_have_a_response_ends_in_an_abort(
+    inside: Wire, request_: bytes
+) -> None:
+    inside.send(request_.replace(b"\x10\x01\x02\x00", b"\x99\x01\x02\x00"))  # no message id
+    assert inside.read()[0] == wire.ABORT
+
+
+@pytest.mark.parametrize("name", ["", None])
+def test_a_film_without_a_name_is_refused_by_its_status(inside: Wire, name: str | None) -> None:
+    film = encode(cr())
+    for number in (1, 2):
+        inside.send(wire.store_rq(name, number))
+        inside.send(wire.fragment(3, film, command=False))
+        assert inside.status() == 0x0117
+    inside.send(wire.echo_rq())
+    assert inside.status() == 0
+
+
+def test_a_film_without_a_data_set_is_refused_by_its_status(inside: Wire) -> None:
+    inside.send(wire.store_rq(uid(), has_data=False))
+    assert inside.status() == 0xC000
 
 
 def test_a_deflated_bomb_is_refused_and_never_inflated(listener: Attacked) -> None:
