@@ -61,6 +61,7 @@ def reconcile(
         channels: where it is to be told.
     """
     query = select(Alarm).where(Alarm.kind.in_(kinds), Alarm.cleared_at.is_(None))
+    query = query.with_for_update()  # who clears one at the same time is waited for
     standing = {(each.kind, each.subject): each for each in session.scalars(query)}
     wrong = {(each.kind, each.subject): each for each in conditions}
     values = [

@@ -15,7 +15,10 @@ from db.states import InstanceState, Priority, StudyState, Subject, TaskKind, Ta
 
 def close_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> int:
     """Make a report task for every open study that is quiet and whose images are all settled."""
-    due = session.execute(_quiet(quiet_seconds, now).limit(1000)).all()
+    # Locked, so that another scheduler leaves them alone: it could make a second task when the
+    # first is done already.
+    locked = _quiet(quiet_seconds, now).with_for_update(of=Study, skip_locked=True)
+    due = session.execute(locked.limit(1000)).all()
     for rank, ids in queue.by_rank((each.id, each.priority) for each in due).items():
         # Not just enqueued: the quarantined task of an earlier, failed report goes.
         queue.renew(session, TaskKind.REPORT, ids, now=now, rank=rank)

@@ -1,6 +1,7 @@
 """Jobs that happen by the clock: quiet studies, lost leases, retention, digests, archives.
 
-Every job is idempotent, so that it does no harm when two machines run it at once.
+Where several machines run them, most jobs run on each, and take turns row by row. What would be
+done twice (archives that are polled, the self-test, the check of files) is done by the leader.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from db import retention
 from db.alarms import Condition
 from db.events import record
 from db.files import FileStore
+from db.leader import Leader
 from db.models import Instance, Report, Result, Study
 from db.recovery import pull_back, return_lost
 from db.session import Database
@@ -37,6 +39,7 @@ _log = logging.getLogger(__name__)
 _CLOSE_SECONDS = 0.5
 _EXPIRED_SECONDS = 5
 _WATCH_SECONDS = 15
+_LEAD_SECONDS = 15
 _STALE_SECONDS = 3600.0
 _LONGEST_WAIT_SECONDS = 60.0
 """Longest lease of a delivery, and longest wait after a failed reading or report."""
@@ -58,6 +61,7 @@ class Jobs:
         self._store = store
         self._owner = owner
         self._watch = Watch(settings, database, store)
+        self.leader = Leader(database, store.root)
         self._golden_film = golden_film
 
     def close_quiet_studies(self) -> None:
@@ -187,26 +191,33 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
     scheduler = BackgroundScheduler(
         timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 60}
     )
+
+    def alone(job: Callable[[], object]) -> Callable[[], None]:
+        return _guarded(lambda: job() if jobs.leader.leads() else None)
+
     every = scheduler.add_job
+    # However long a job takes, the leader is heard of; and where it dies, another takes over.
+    every(_guarded(jobs.leader.leads), "interval", seconds=_LEAD_SECONDS)
     every(_guarded(jobs.close_quiet_studies), "interval", seconds=_CLOSE_SECONDS)
     every(_guarded(jobs.return_lost_tasks), "interval", seconds=_EXPIRED_SECONDS)
     every(_guarded(jobs.delete_expired_studies), "cron", minute=17)
     every(_guarded(jobs.watch), "interval", seconds=_WATCH_SECONDS)
     if settings.self_test.every_minutes:
         test = partial(jobs.test_self, stop)
-        every(_guarded(test), "interval", minutes=settings.self_test.every_minutes)
+        every(alone(test), "interval", minutes=settings.self_test.every_minutes)
     hour = settings.retention.integrity_check_hour
     every(_guarded(jobs.tidy), "cron", minute=37)
-    every(_guarded(jobs.check_files), "cron", hour=hour, minute=0)
+    every(alone(jobs.check_files), "cron", hour=hour, minute=0)
     for archive in settings.archives:
         if archive.poll_minutes:
             poll = partial(jobs.poll, archive, stop)
             at_once = datetime.now(UTC)
             minutes = archive.poll_minutes
-            every(_guarded(poll), "interval", minutes=minutes, next_run_time=at_once)
-    scheduler.start()
-    stop.wait()
-    scheduler.shutdown(wait=True)
+            every(alone(poll), "interval", minutes=minutes, next_run_time=at_once)
+    with closing(jobs.leader):
+        scheduler.start()
+        stop.wait()
+        scheduler.shutdown(wait=True)
 
 
 def _guarded(job: Callable[[], object]) -> Callable[[], None]:

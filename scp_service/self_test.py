@@ -84,15 +84,22 @@ class SelfTest:
         settings: the listener, and how long to wait.
         database, store: where the film, its reading and its report can be looked up.
         film: makes a new film for the bundle in use.
+        clock: seconds that only ever grow, by which the film may be late.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, store: FileStore, film: Callable[[], Film]
+        self,
+        settings: Settings,
+        database: Database,
+        store: FileStore,
+        film: Callable[[], Film],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._database = database
         self._store = store
         self._film = film
+        self._clock = clock
 
     def run(self, stop: threading.Event) -> Verdict:
         """Test once; gives up without a verdict where `stop` is set.
@@ -107,11 +114,11 @@ class SelfTest:
             raise
         except Exception as error:  # of a bundle that cannot be read; the worker's log says more
             return self._told(Verdict(f"its film cannot be made ({type(error).__name__})"))
-        began = time.monotonic()
+        began = self._clock()
         with self._erased(film):
             problem = self._sent(film)
             verdict = Verdict(problem) if problem else self._awaited(film, stop)
-        metrics.SELF_TEST_SECONDS.observe(time.monotonic() - began)
+        metrics.SELF_TEST_SECONDS.observe(self._clock() - began)
         return self._told(verdict)
 
     def _told(self, verdict: Verdict) -> Verdict:
@@ -139,12 +146,12 @@ class SelfTest:
         return None
 
     def _awaited(self, film: Film, stop: threading.Event) -> Verdict:
-        deadline = time.monotonic() + self._settings.self_test.timeout_seconds
+        deadline = self._clock() + self._settings.self_test.timeout_seconds
         while True:
             verdict = self._looked(film)
             if verdict is not None:
                 return verdict
-            if time.monotonic() > deadline:
+            if self._clock() > deadline:
                 seconds = self._settings.self_test.timeout_seconds
                 return Verdict(f"{self._where(film)} after {seconds:g} s")
             if stop.wait(_POLL_SECONDS):

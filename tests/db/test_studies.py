@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from db import history, images, queue, reports, studies
@@ -217,6 +217,21 @@ def test_a_study_is_quiet_only_after_its_time(database: Database, clock: Clock) 
     with database.read() as session:
         assert studies.has_quiet(session, quiet_seconds=3, now=clock.now)
     assert close_quiet(database, 3) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_two_who_see_a_quiet_study_at_once_have_it_reported_once(
+    database: Database, clock: Clock
+) -> None:
+    """Without a lock the second would wait, and report what the first had done meanwhile."""
+    receive(database, film())
+    read_all(database)
+    clock.move(seconds=3)
+    with database.write() as first, database.write() as second:
+        second.execute(text("SET LOCAL lock_timeout = '5s'"))
+        assert studies.close_quiet(first, quiet_seconds=3, now=clock.now) == 1
+        assert studies.close_quiet(second, quiet_seconds=3, now=clock.now) == 0
+    assert len(claim(database, TaskKind.REPORT)) == 1
 
 
 def test_each_film_starts_the_quiet_time_anew(database: Database, clock: Clock) -> None:

@@ -300,6 +300,46 @@ def test_archives_that_are_to_be_polled_are_and_others_are_not(
     assert set(polled) == {"polled"}
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_of_two_schedulers_one_tests_and_polls_and_the_other_takes_over(
+    kind: str,
+    request: pytest.FixtureRequest,
+    store: FileStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive = {"name": "pacs", "kind": "dicomweb", "url": "http://127.0.0.1:9"}
+    settings = configured(
+        store.root,
+        self_test__every_minutes=0.001,
+        archives=[{"poll_minutes": 0.001, **archive}],
+    )
+    ran: list[tuple[str, Jobs]] = []
+    monkeypatch.setattr(Jobs, "poll", lambda self, *_: ran.append(("poll", self)))
+    monkeypatch.setattr(Jobs, "test_self", lambda self, _: ran.append(("test", self)))
+    url = request.getfixturevalue(f"fresh_{kind}")()
+    databases = [Database(url), Database(url)]
+    made = [Jobs(settings, each, store, "schedule@test") for each in databases]
+    stops = [threading.Event(), threading.Event()]
+    threads = [
+        threading.Thread(target=run_jobs, args=(jobs, settings, stop))
+        for jobs, stop in zip(made, stops, strict=True)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        peers.wait_until(lambda: len(ran) >= 40, "many runs")
+        leader = ran[0][1]
+        assert set(ran) == {("poll", leader), ("test", leader)}
+        stops[made.index(leader)].set()
+        peers.wait_until(lambda: len(set(ran)) == 4, "the other one to take over")
+    finally:
+        for stop, thread in zip(stops, threads, strict=True):
+            stop.set()
+            thread.join(30)
+        for each in databases:
+            each.close()
+
+
 def test_a_clock_that_is_set_back_by_a_day_puts_nothing_off_by_a_day(
     database: Database, jobs: Jobs, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

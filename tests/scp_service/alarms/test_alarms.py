@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 from standardwebhooks.webhooks import Webhook
 
 from db import queue
-from db.alarms import Condition, Notice
+from db.alarms import Condition, Notice, reconcile
 from db.files import FileStore
 from db.models import Alarm, AlarmNotice, Task
 from db.session import Database
@@ -25,6 +27,7 @@ from scp_service.alarms.watch import Watch
 from scp_service.answer import PeerError
 from settings import AlarmMail, AlarmWebhook, Settings
 from tests.db.makers import Clock
+from tests.peers import wait_until
 from tests.scp_service.alarms.mail_server import mail_server
 from tests.scp_service.destinations.sending import Certificates
 from tests.scp_service.destinations.web_servers import Told, WebServer
@@ -35,8 +38,9 @@ QUEUE = Condition(AlarmKind.QUEUE, "A film waits.")
 
 
 @pytest.fixture
-def database(fresh_sqlite: Callable[[], str], clock: Clock) -> Iterator[Database]:
-    with closing(Database(fresh_sqlite(), clock=clock)) as opened:
+def database(database_url: str, clock: Clock) -> Iterator[Database]:
+    """A database of each kind."""
+    with closing(Database(database_url, clock=clock)) as opened:
         yield opened
 
 
@@ -131,6 +135,36 @@ def test_an_alarm_is_told_once_when_it_is_raised_and_once_when_it_is_over(
     assert said[0]["data"]["sentence"] == QUEUE.sentence
     assert said[1]["data"]["cleared_at"] is not None
     assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_two_who_see_at_once_that_an_alarm_is_over_clear_it_once(
+    database: Database, clock: Clock
+) -> None:
+    def clear(session: Session) -> list[Alarm]:
+        return reconcile(session, [], kinds=[AlarmKind.QUEUE], channels=["webhook"], now=clock.now)[
+            1
+        ]
+
+    def waits() -> bool:
+        with database.read() as session:
+            waiting = select(func.count()).select_from(text("pg_locks")).where(text("NOT granted"))
+            return bool(session.scalar(waiting))
+
+    def clear_too() -> list[Alarm]:
+        with database.write() as session:
+            return clear(session)
+
+    with database.write() as session:
+        reconcile(session, [QUEUE], kinds=[AlarmKind.QUEUE], channels=(), now=clock.now)
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            assert len(clear(session)) == 1
+            other = pool.submit(clear_too)
+            wait_until(waits, "the other to wait for us")
+        assert other.result() == []
+    with database.read() as session:
+        assert len(session.scalars(select(AlarmNotice)).all()) == 1
 
 
 def test_a_channel_that_is_down_gets_its_notice_when_it_is_back_and_holds_up_no_other(
