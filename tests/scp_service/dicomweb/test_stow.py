@@ -25,8 +25,8 @@ from commands import doctor_sources
 from db.files import FileStore
 from db.models import Instance, Study, Task
 from db.session import Database
+from scp_service import http_server
 from scp_service.certificates import Trial, make_trial
-from scp_service.dicomweb import server
 from settings import Settings, SettingsError, load
 from tests import peers
 from tests.scp_service.dicomweb.posting import BOUNDARY, RELATED, file, multipart, post, stow
@@ -391,7 +391,7 @@ def test_no_damaged_request_brings_the_server_down_and_what_is_acknowledged_is_h
 def test_a_sender_that_says_nothing_or_half_a_header_is_hung_up_on(
     database: Database, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(http_server, "_PATIENCE_SECONDS", 0.2)
     with stow(database, store) as settings:
         for said in (b"", b"POST /dicomweb/studies HTTP/1.1\r\nHost: a\r\n"):
             with connected(settings) as connection:
@@ -403,14 +403,14 @@ def test_an_answer_waits_for_no_acknowledgement(
     database: Database, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Header and body of an answer are two packets, and Nagle's algorithm would part them."""
-    made, options = server.GuardedProtocol.connection_made, []
+    made, options = http_server.GuardedProtocol.connection_made, []
 
-    def noted(self: server.GuardedProtocol, transport: Any) -> None:
+    def noted(self: http_server.GuardedProtocol, transport: Any) -> None:
         made(self, transport)
         connection = transport.get_extra_info("socket")
         options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
-    monkeypatch.setattr(server.GuardedProtocol, "connection_made", noted)
+    monkeypatch.setattr(http_server.GuardedProtocol, "connection_made", noted)
     with stow(database, store) as settings:
         assert post(settings, multipart(file(cr()))).status == 200
     assert options
@@ -427,7 +427,7 @@ def test_connections_that_say_nothing_keep_nobody_out(database: Database, store:
 def test_a_sender_that_begins_no_tls_on_a_port_of_tls_is_hung_up_on(
     database: Database, store: FileStore, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(http_server, "_PATIENCE_SECONDS", 0.2)
     with (
         stow(database, store, tls__enabled=True, tls__certificate=str(trial.server)) as settings,
         connected(settings) as connection,
