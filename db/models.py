@@ -1,13 +1,13 @@
 """The tables: studies, instances, readings, reports, results, deliveries, tasks and events; storage
 commitments that are asked of us; which bundles are in use, and what a second one would have said.
 
+The tables of `db.people` are named here too, so that whoever knows the tables knows all of them.
 Times are aware UTC datetimes; states are enums of `db.states`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -17,15 +17,16 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from db.base import IDS_ARE_USED_ONCE, Base, columns_of
 from db.columns import Id, UtcDateTime, enum_of
+from db.people import ApiToken, LoginAttempt, LoginSession, User
 from db.states import (
     AlarmKind,
     BundleRole,
@@ -38,21 +39,29 @@ from db.states import (
     TaskState,
 )
 
-_IDS_ARE_USED_ONCE = {"sqlite_autoincrement": True}
-"""SQLite would give a deleted row's id to the next one; leases, tasks and events go by ids."""
-
-
-class Base(DeclarativeBase):
-    """All tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
+__all__ = [
+    "Alarm",
+    "AlarmNotice",
+    "ApiToken",
+    "Base",
+    "BundleChoice",
+    "BundleProblem",
+    "CommitmentRequest",
+    "Delivery",
+    "Event",
+    "Instance",
+    "LoginAttempt",
+    "LoginSession",
+    "Report",
+    "ReportedInstance",
+    "Result",
+    "ShadowReading",
+    "StoredReading",
+    "Study",
+    "Task",
+    "User",
+    "columns_of",
+]
 
 
 class Study(Base):
@@ -62,7 +71,7 @@ class Study(Base):
     __table_args__ = (
         Index("ix_study_open", "last_received_at", sqlite_where=text("state = 'open'"),
               postgresql_where=text("state = 'open'")),
-        _IDS_ARE_USED_ONCE,
+        IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
@@ -100,7 +109,7 @@ class Instance(Base):
     """One stored image; `path` is relative to the data folder and named by an id of ours."""
 
     __tablename__ = "instance"
-    __table_args__ = (UniqueConstraint("sop_instance_uid", "sha256"), _IDS_ARE_USED_ONCE)
+    __table_args__ = (UniqueConstraint("sop_instance_uid", "sha256"), IDS_ARE_USED_ONCE)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"), index=True)
@@ -145,7 +154,7 @@ class StoredReading(Base):
     """What one bundle said of one image."""
 
     __tablename__ = "reading"
-    __table_args__ = _IDS_ARE_USED_ONCE
+    __table_args__ = IDS_ARE_USED_ONCE
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     instance_id: Mapped[int] = mapped_column(
@@ -173,7 +182,7 @@ class Report(Base):
     """One revision of a study's report."""
 
     __tablename__ = "report"
-    __table_args__ = (UniqueConstraint("study_id", "revision"), _IDS_ARE_USED_ONCE)
+    __table_args__ = (UniqueConstraint("study_id", "revision"), IDS_ARE_USED_ONCE)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"))
@@ -209,7 +218,7 @@ class Result(Base):
     """One encoded DICOM object of a report, kept as the file that is sent."""
 
     __tablename__ = "result"
-    __table_args__ = _IDS_ARE_USED_ONCE
+    __table_args__ = IDS_ARE_USED_ONCE
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     report_id: Mapped[int] = mapped_column(ForeignKey("report.id", ondelete="CASCADE"), index=True)
@@ -237,7 +246,7 @@ class Delivery(Base):
         Index("ix_delivery_commit", "destination", "commit_at",
               sqlite_where=text("commit_at IS NOT NULL"),
               postgresql_where=text("commit_at IS NOT NULL")),
-        _IDS_ARE_USED_ONCE,
+        IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
@@ -264,7 +273,7 @@ class CommitmentRequest(Base):
     """A storage commitment that a peer asks of us, until the peer has the answer."""
 
     __tablename__ = "commitment_request"
-    __table_args__ = (UniqueConstraint("transaction_uid", "peer_ae"), _IDS_ARE_USED_ONCE)
+    __table_args__ = (UniqueConstraint("transaction_uid", "peer_ae"), IDS_ARE_USED_ONCE)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     transaction_uid: Mapped[str] = mapped_column(String(64))
@@ -290,7 +299,7 @@ class Task(Base):
         Index("uq_task_live", "kind", "subject_id", unique=True,
               sqlite_where=text("state <> 'quarantined'"),
               postgresql_where=text("state <> 'quarantined'")),
-        _IDS_ARE_USED_ONCE,
+        IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
@@ -318,7 +327,7 @@ class BundleChoice(Base):
     """
 
     __tablename__ = "bundle_choice"
-    __table_args__ = (Index("ix_bundle_choice_role_id", "role", "id"), _IDS_ARE_USED_ONCE)
+    __table_args__ = (Index("ix_bundle_choice_role_id", "role", "id"), IDS_ARE_USED_ONCE)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     role: Mapped[BundleRole] = mapped_column(enum_of(BundleRole))
@@ -339,7 +348,7 @@ class BundleProblem(Base):
     """A chosen bundle that a worker cannot use, for as long as that is so."""
 
     __tablename__ = "bundle_problem"
-    __table_args__ = (UniqueConstraint("choice_id", "worker"), _IDS_ARE_USED_ONCE)
+    __table_args__ = (UniqueConstraint("choice_id", "worker"), IDS_ARE_USED_ONCE)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     choice_id: Mapped[int] = mapped_column(ForeignKey("bundle_choice.id", ondelete="CASCADE"))
@@ -356,7 +365,7 @@ class ShadowReading(Base):
     """
 
     __tablename__ = "shadow_reading"
-    __table_args__ = _IDS_ARE_USED_ONCE
+    __table_args__ = IDS_ARE_USED_ONCE
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     instance_id: Mapped[int] = mapped_column(
@@ -389,7 +398,7 @@ class Alarm(Base):
         Index("uq_alarm_open", "kind", "subject", unique=True,
               sqlite_where=text("cleared_at IS NULL"),
               postgresql_where=text("cleared_at IS NULL")),
-        _IDS_ARE_USED_ONCE,
+        IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
@@ -407,7 +416,7 @@ class AlarmNotice(Base):
     __tablename__ = "alarm_notice"
     __table_args__ = (
         UniqueConstraint("alarm_id", "channel", "cleared"),
-        _IDS_ARE_USED_ONCE,
+        IDS_ARE_USED_ONCE,
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
@@ -423,7 +432,7 @@ class Event(Base):
     """One change of state: what, when and why. Never changed, never deleted but with its study."""
 
     __tablename__ = "event"
-    __table_args__ = _IDS_ARE_USED_ONCE
+    __table_args__ = IDS_ARE_USED_ONCE
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -434,8 +443,3 @@ class Event(Base):
     subject_id: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)
-
-
-def columns_of(row: Base) -> dict[str, Any]:
-    """Return a row's columns as a plain dictionary, in table order."""
-    return {column.key: getattr(row, column.key) for column in row.__mapper__.columns}

@@ -105,3 +105,23 @@ class AlarmKind(StrEnum):
     """A task was set aside."""
     SELF_TEST = "self_test"
     """The film of the self-test did not come out as it should."""
+
+
+class UserRole(StrEnum):
+    """What a user of the console may do; each may do what those before it may."""
+
+    READER = "reader"
+    """Look at studies, and say what they think of a result."""
+    OPERATOR = "operator"
+    """Send, read and try again."""
+    ADMIN = "admin"
+    """Peers, bundles, users, tokens, retention, settings."""
+
+    @property
+    def rank(self) -> int:
+        """Its place in the order: a role may do what every role of a lower rank may."""
+        return list(UserRole).index(self)
+
+    def may(self, needed: UserRole) -> bool:
+        """Tell whether this role may do what `needed` may."""
+        return self.rank >= needed.rank

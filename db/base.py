@@ -1,0 +1,29 @@
+"""What every table shares: the base class, and the rule that an id is used once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+IDS_ARE_USED_ONCE = {"sqlite_autoincrement": True}
+"""SQLite would give a deleted row's id to the next one; leases, tasks and events go by ids."""
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def columns_of(row: Base) -> dict[str, Any]:
+    """Return a row's columns as a plain dictionary, in table order."""
+    return {column.key: getattr(row, column.key) for column in row.__mapper__.columns}
