@@ -11,6 +11,7 @@ COPY settings settings
 COPY audit audit
 COPY db db
 COPY commands commands
+COPY console console
 COPY scp_service scp_service
 COPY inference inference
 COPY training training

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from commands.terminal import Terminal
+from db.states import UserRole
 from settings import CONFIG_VARIABLE, ClientTls, Loaded, SettingsError, load, template
 from settings.exposed import plain_secrets
 from settings.loading import COMMAND_LINE
@@ -29,6 +30,8 @@ bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles: which there 
 app.add_typer(bundle_app, name="bundle")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail (PS3.15 A.5).")
 app.add_typer(audit_app, name="audit")
+user_app = typer.Typer(no_args_is_help=True, help="Who may log in to the console.")
+app.add_typer(user_app, name="user")
 out = Terminal()
 err = Terminal(stderr=True)
 
@@ -41,6 +44,11 @@ TlsCa = Annotated[
 ]
 TlsCertificate = Annotated[
     Path | None, typer.Option(help="PEM file of our certificate and key, if the peer wants one.")
+]
+UserName = Annotated[str, typer.Argument(help="The name that is typed to log in.")]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option("--password-file", help="A file that holds the password; unset: one is made."),
 ]
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
 
@@ -93,6 +101,15 @@ def dicomweb() -> None:
     from commands import roles
 
     roles.dicomweb(_load().settings)
+
+
+@app.command()
+def console() -> None:
+    """Show the console: worklist, studies, monitoring, administration."""
+    from commands import roles
+
+    loaded = _load()
+    roles.console(loaded.settings, loaded.origins)
 
 
 @app.command()
@@ -637,6 +654,52 @@ def bundle_remove(name: BundleName) -> None:
     _say(bundle.remove(_load().settings, name))
 
 
+@user_app.command("add")
+def user_add(
+    name: UserName,
+    role: Annotated[UserRole, typer.Option(help="What the user may do.")] = UserRole.READER,
+    password_file: PasswordFile = None,
+) -> None:
+    """Add a user."""
+    from commands import user
+
+    _say(user.add(_load().settings, name, role, _password(password_file)))
+
+
+@user_app.command("list")
+def user_list() -> None:
+    """List the users."""
+    from commands import user
+
+    user.print_users(user.users(_load().settings), out)
+
+
+@user_app.command("password")
+def user_password(name: UserName, password_file: PasswordFile = None) -> None:
+    """Give a user another password, and log out all sessions."""
+    from commands import user
+
+    _say(user.set_password(_load().settings, name, _password(password_file)))
+
+
+@user_app.command("role")
+def user_role(
+    name: UserName, role: Annotated[UserRole, typer.Argument(help="What the user may do.")]
+) -> None:
+    """Give a user another role."""
+    from commands import user
+
+    _say(user.set_role(_load().settings, name, role))
+
+
+@user_app.command("remove")
+def user_remove(name: UserName) -> None:
+    """Remove a user, with sessions and tokens."""
+    from commands import user
+
+    _say(user.remove(_load().settings, name))
+
+
 @audit_app.command("verify")
 def audit_verify() -> None:
     """Check that no audit record was changed, put in or left out; exit code 2 where one was."""
@@ -830,6 +893,16 @@ def _load() -> Loaded:
                 2,
             )
     return loaded
+
+
+def _password(file: Path | None) -> str | None:
+    """Read a password from the first line of a file; a command line is no place for one."""
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"--password-file {file} cannot be read: {error}") from None
 
 
 def _client_tls(enabled: bool, ca: Path | None, certificate: Path | None) -> ClientTls:

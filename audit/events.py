@@ -33,8 +33,11 @@ NODE_AUTHENTICATION = dcm("110126", "Node Authentication")
 SECURITY_CONFIGURATION = dcm("110129", "Security Configuration")
 SOFTWARE_CONFIGURATION = dcm("110131", "Software Configuration")
 RESTRICTED_FUNCTION = dcm("110132", "Use of Restricted Function")
+LOGIN, LOGOUT = dcm("110122", "Login"), dcm("110123", "Logout")
 
 _APPLICATION_ACTIVITY = dcm("110100", "Application Activity")
+_ACCESSED = dcm("110103", "DICOM Instances Accessed")
+_AUTHENTICATION = dcm("110114", "User Authentication")
 _TRANSFERRED = dcm("110104", "DICOM Instances Transferred")
 _STUDY_DELETED = dcm("110105", "DICOM Study Deleted")
 _EXPORT = dcm("110106", "Export")
@@ -43,6 +46,8 @@ _QUERY = dcm("110112", "Query")
 _ALERT = dcm("110113", "Security Alert")
 _ERASED = "15"
 _ALERT_TYPE = "Alert Description"
+_WORKLIST = "1.2.840.10008.5.1.4.1.2.2.1"
+"""Study Root FIND: a list in the console asks for what a query of studies would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,57 @@ def study_deleted(at: datetime, *, ours: Participant, subject: Subject, why: str
         at,
         (replace(ours, requestor=True),),
         objects=(study, patient),
+    )
+
+
+def accessed(at: datetime, *, ours: Participant, person: Participant, subject: Subject) -> Message:
+    """Somebody has looked at a study (A.5.3.6)."""
+    return Message(
+        _ACCESSED,
+        Action.READ,
+        at,
+        (replace(person, requestor=True), ours),
+        objects=_of(subject, ()),
+    )
+
+
+def authentication(
+    at: datetime,
+    kind: Code,
+    *,
+    person: Participant,
+    ours: Participant,
+    outcome: Outcome = Outcome.SUCCESS,
+    why: str = "",
+) -> Message:
+    """Somebody has logged in or out, or tried to (A.5.3.12); `why` tells what it failed by."""
+    return Message(
+        _AUTHENTICATION,
+        Action.EXECUTE,
+        at,
+        (replace(person, requestor=True), ours),
+        outcome,
+        kind,
+        outcome_description=why,
+    )
+
+
+def looked_up(
+    at: datetime, *, ours: Participant, person: Participant, what: str, keys: str
+) -> Message:
+    """Somebody has been shown or given a list of studies (A.5.3.10); `keys` tells which."""
+    return Message(
+        _QUERY,
+        Action.EXECUTE,
+        at,
+        (
+            replace(person, requestor=True),
+            replace(ours, role=SOURCE),
+            replace(ours, role=DESTINATION),
+        ),
+        objects=(
+            Object(Kind.QUERY, _WORKLIST, CLASS_UID, query=keys.encode(), details={"List": what}),
+        ),
     )
 
 

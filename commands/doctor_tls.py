@@ -20,6 +20,8 @@ def certificates(settings: Settings, now: datetime) -> Iterator[Check]:
         yield from _checks("listener.tls", settings.listener.tls, now)
     if settings.dicomweb.enabled and settings.dicomweb.tls.enabled:
         yield from _checks("dicomweb.tls", settings.dicomweb.tls, now)
+    if settings.console.enabled and settings.console.tls.enabled:
+        yield from _checks("console.tls", settings.console.tls, now)
     for destination in settings.destinations:
         if destination.trust is not None:
             yield from _checks(f"tls of destination {destination.name}", destination.trust, now)

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -149,6 +149,48 @@ def dicomweb(settings: Settings) -> None:
             stop.wait()
 
 
+def console(settings: Settings, origins: Mapping[str, str]) -> None:
+    """Show the console until told to stop.
+
+    Raises:
+        ProblemError: the port cannot be had.
+    """
+    from audit import Trail
+    from commands.user import first_user
+    from console.app import make_app
+    from console.context import Context
+    from console.security.passwords import Passwords
+    from console.security.seen import Seen
+    from scp_service.http_server import serving_http
+
+    stop = _begin("console", settings)
+    web, passwords = settings.console, Passwords()
+    with _running("console", settings) as (database, store), closing(Trail(settings)) as trail:
+        if (first := first_user(database, passwords)) is not None:
+            # To the terminal, and not to the log.
+            print(f"\nFirst login to the console: user admin, password {first}\n", flush=True)
+        context = Context(settings, origins, database, store, trail, passwords, Seen())
+        if web.is_in_the_clear:
+            _log.warning("TLS is not enabled: passwords and patient data pass UNENCRYPTED.")
+        served = serving_http(
+            make_app(context),
+            web.host,
+            web.port,
+            web.tls,
+            name="console",
+            who="a browser",
+            trail=trail,
+            ended=stop.set,
+            proxies=web.proxies,
+        )
+        with _on_its_port(served, web.host, web.port, "console"):
+            scheme = "https" if web.tls.enabled else "http"
+            where = f"{scheme}://{web.host}:{web.port}"
+            _log.info("The console is at %s.", where)
+            metrics.RUNNING.labels("console").set(1)
+            stop.wait()
+
+
 def work(settings: Settings, *, fixed: bool = False) -> None:
     """Read and report until told to stop.
 
@@ -208,9 +250,9 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     load_bundle(settings.worker.bundle)
     if settings.listener.tls.enabled:
         server_context(settings.listener.tls)  # a file that cannot be used stops the start too
-    web = settings.dicomweb
-    if web.enabled and web.tls.enabled:
-        server_context(web.tls)
+    for web in (settings.dicomweb, settings.console):
+        if web.enabled and web.tls.enabled:
+            server_context(web.tls)
     with opened(settings):
         pass  # so that a database or folder that cannot be used stops the start, with one message
     with audited("serve", settings):

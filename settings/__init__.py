@@ -5,6 +5,7 @@ Every key has a default, its unit and one sentence. `load()` is the only way in;
 """
 
 from settings.archives import Archive, DicomArchive, DicomwebArchive
+from settings.console import Console
 from settings.destinations import (
     Destination,
     DicomDestination,
@@ -24,7 +25,6 @@ from settings.monitoring import AlarmMail, Alarms, AlarmWebhook, Metrics, SelfTe
 from settings.peers import Peer
 from settings.sections import (
     TRANSFER_SYNTAXES,
-    Console,
     Delivery,
     Eligibility,
     Listener,

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from settings.archives import AnyArchive
+from settings.console import Console
 from settings.destinations import AnyDestination, Destination
 from settings.destinations.sink import SELF_TEST_AE, SINK
 from settings.dicomweb import Dicomweb
@@ -19,7 +20,6 @@ from settings.peers import Peer
 from settings.sections import (
     Audit,
     Backup,
-    Console,
     Delivery,
     Eligibility,
     Listener,
@@ -119,7 +119,8 @@ class Settings(BaseSettings):
     def roles(self) -> list[str]:
         """The roles that `hilum serve` runs, by their commands."""
         web = ["dicomweb"] if self.dicomweb.enabled else []
-        return ["listen", "work", "deliver", "schedule", *web]
+        console = ["console"] if self.console.enabled else []
+        return ["listen", "work", "deliver", "schedule", *web, *console]
 
     def recipients(self, source_ae: str, source_address: str) -> list[Destination]:
         """List the destinations that results of a study from this sender may go to.

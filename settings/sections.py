@@ -107,13 +107,6 @@ class Listener(Section):
         return value
 
 
-class Console(Section):
-    """Where people look. The console itself is not part of this version."""
-
-    host: str = Field("127.0.0.1", description="Address of the console.")
-    port: Port = Field(8080, description="TCP port of the console.")
-
-
 class Worker(Section):
     """How films are read."""
 

@@ -45,6 +45,7 @@ def serving(
             web.tls,
             name="dicomweb",
             who="a sender of STOW-RS",
+            trail=receiver.trail,
             ended=ended,
         )
         with served:

@@ -1,0 +1,1 @@
+"""The console: pages and a REST API over the history, for people who look at results."""

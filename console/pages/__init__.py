@@ -1,0 +1,9 @@
+"""The pages: one module each, with a `router` that is named here, and a place in the navigation."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from console.pages import login, password, worklist
+
+ROUTERS: tuple[APIRouter, ...] = (login.router, password.router, worklist.router)
