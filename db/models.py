@@ -1,5 +1,6 @@
 """The tables: studies, instances, readings, reports, results, deliveries, tasks and events; storage
-commitments that are asked of us; which bundles are in use, and what a second one would have said.
+commitments that are asked of us; which bundles are in use, what a second one would have said, and
+what people say of a reading.
 
 The tables of `db.people` are named here too, so that whoever knows the tables knows all of them.
 Times are aware UTC datetimes; states are enums of `db.states`.
@@ -387,7 +388,34 @@ class ShadowReading(Base):
     boxes: Mapped[list[dict[str, float]]] = mapped_column(JSON)
     refusal_code: Mapped[str | None] = mapped_column(String(32))
     reason: Mapped[str | None] = mapped_column(Text)
+    asked_by: Mapped[str | None] = mapped_column(String(128))
+    """Who asked for it by hand; None: the bundle was in shadow. No comparison counts what was."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class Verdict(Base):
+    """What a person says of one reading. None is ever changed: a later one of the same person on
+    the same reading stands in its place."""
+
+    __tablename__ = "verdict"
+    __table_args__ = _IDS_ARE_USED_ONCE
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    instance_id: Mapped[int] = mapped_column(
+        ForeignKey("instance.id", ondelete="CASCADE"), index=True
+    )
+    reading_id: Mapped[int] = mapped_column(
+        ForeignKey("reading.id", ondelete="CASCADE"), index=True
+    )
+    finding: Mapped[str] = mapped_column(String(16))
+    """What the person sees: opacity, abnormal or normal."""
+    boxes: Mapped[list[dict[str, float]] | None] = mapped_column(JSON(none_as_null=True))
+    """The opacities as the person drew them, without scores; None: the reading's were left."""
+    comment: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(String(128))
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+    reading: Mapped[StoredReading] = relationship()
 
 
 class Alarm(Base):

@@ -1,4 +1,7 @@
-"""Reading in shadow: its tasks, what a second bundle said, and how it compares with the first."""
+"""Reading in shadow: its tasks, what a second bundle said, and how it compares with the first.
+
+What somebody asked a bundle about by hand is kept beside that, and compared with nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from db import queue
+from db.agreement import cohens_kappa
 from db.bundles import current, key_of
 from db.models import Instance, ShadowReading, StoredReading
 from db.states import BundleRole, InstanceState, TaskKind
@@ -54,13 +58,9 @@ class Comparison:
     @property
     def kappa(self) -> float | None:
         """Cohen's kappa (1960) of the two findings; None where chance alone explains them all."""
-        if not self.both:
-            return None
-        active = (self.both_positive + self.active_only) / self.both
-        shadow = (self.both_positive + self.shadow_only) / self.both
-        chance = active * shadow + (1 - active) * (1 - shadow)
-        assert self.agreement is not None
-        return None if chance == 1 else (self.agreement - chance) / (1 - chance)
+        return cohens_kappa(
+            self.both_positive, self.active_only, self.shadow_only, self.both_negative
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,19 @@ def record(session: Session, lease: queue.Lease, row: ShadowReading, *, now: dat
             Instance.state.in_((InstanceState.READ, InstanceState.RECEIVED)),  # or read anew
         )
     )
+    row.created_at = now
+    session.add(row)
+
+
+def record_asked(
+    session: Session, instance_id: int, row: ShadowReading, *, by: str, now: datetime
+) -> None:
+    """Keep what a bundle said of an image that somebody asked it about, beside what counts."""
+    row.instance_id = instance_id
+    row.reading_id = session.scalar(
+        select(func.max(StoredReading.id)).where(StoredReading.instance_id == instance_id)
+    )
+    row.asked_by = by
     row.created_at = now
     session.add(row)
 
@@ -221,7 +234,7 @@ def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 def _within(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
-    conditions = []
+    conditions: list[ColumnElement[bool]] = [ShadowReading.asked_by.is_(None)]
     if since is not None:
         conditions.append(ShadowReading.created_at >= since)
     if until is not None:
