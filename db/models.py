@@ -398,7 +398,7 @@ class Verdict(Base):
     the same reading stands in its place."""
 
     __tablename__ = "verdict"
-    __table_args__ = _IDS_ARE_USED_ONCE
+    __table_args__ = IDS_ARE_USED_ONCE
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     instance_id: Mapped[int] = mapped_column(
