@@ -145,9 +145,8 @@ class AdmittedSocket(AssociationSocket):
         except Exception as error:
             if self.socket is None:
                 self.assoc.dul.kill_dul()
-            self._give_up(
-                type(error).__name__
-            )  # an event too, by which the state machine comes to its end
+            # An event too, by which the state machine comes to its end.
+            self._give_up(type(error).__name__)
 
     def run(self, association: Callable[[], None]) -> None:
         """Run the association's own thread; an exception ends its connection and the other one."""

@@ -338,7 +338,6 @@ def test_requests_before_the_last_is_answered_wait_at_the_sender(
     """Nor do responses that nobody has asked for let any in before its time."""
     for _ in range(responses):
         inside.send(wire.store_rsp())
-    before = listener.memory
     inside.connection.settimeout(1)
     sent = 0
     with listener.nothing_is_committed(), contextlib.suppress(TimeoutError):
@@ -348,7 +347,6 @@ def test_requests_before_the_last_is_answered_wait_at_the_sender(
             inside.send(wire.fragment(3, encode(film) + PADDING, command=False))
             sent += 1
     assert 1 <= sent < 60
-    assert listener.memory - before < 20_000_000
     inside.connection.settimeout(30)
     assert [inside.status() for _ in range(sent)] == [0] * sent
 
