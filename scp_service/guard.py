@@ -46,6 +46,13 @@ _PART_BYTES = 65_536
 Address = tuple[str, int] | tuple[str, int, int, int]
 
 
+class Full(Enum):
+    """Of what there are as many associations as may be: how it is counted, and told."""
+
+    ALL = ("local_limit_exceeded", "there are as many associations as may be")
+    ADDRESS = ("address_limit_exceeded", "there are as many associations of it as may be")
+
+
 class Door(Protocol):
     """A server, as the guard knows it."""
 
@@ -55,8 +62,8 @@ class Door(Protocol):
     def objection(self, connection: ssl.SSLSocket) -> str:
         """Say why a peer that is secured may not go on; "" where it may."""
 
-    def is_full(self) -> bool:
-        """Tell whether there are as many associations as there may be."""
+    def is_full(self, host: str) -> Full | None:
+        """Tell whether there are as many associations as there may be, of all or of this host."""
 
     def admit(self, connection: socket.socket, address: Address, request: bytes) -> None:
         """Make an association of a connection and the A-ASSOCIATE-RQ that it has sent."""
@@ -246,9 +253,9 @@ class Guard:
         elif answer := refusal(bytes(caller.data)):
             said = "the peer's association request cannot be understood"
             self._refuse(caller, answer, said, "request_not_understood")
-        elif caller.door.is_full():
-            said = "there are as many associations as may be"
-            self._refuse(caller, _FULL, said, "local_limit_exceeded")
+        elif full := caller.door.is_full(caller.host):
+            counts_as, said = full.value
+            self._refuse(caller, _FULL, said, counts_as)
         else:
             self._hand_over(caller)
 

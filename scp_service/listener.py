@@ -136,6 +136,7 @@ def _servers(settings: Settings, handlers: list[Any], guard: Guard) -> Iterator[
     given: dict[str, Any] = {
         "guard": guard,
         "limits": listener,
+        "per_address": settings.associations_per_address,
         "ae": ae,
         "ae_title": ae.ae_title,
         "contexts": ae.supported_contexts,

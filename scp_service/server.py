@@ -16,7 +16,7 @@ from typing import Any, cast
 from pynetdicom.transport import AssociationServer
 
 from scp_service.admitted import AdmittedHandler
-from scp_service.guard import Address, Guard
+from scp_service.guard import Address, Full, Guard
 from scp_service.sockets import set_options
 from settings import Listener
 
@@ -30,8 +30,10 @@ class Server(AssociationServer):
 
     request_queue_size = 1024
 
-    def __init__(self, *, guard: Guard, limits: Listener, **given: Any) -> None:
-        """Take up guard and limits; the rest is what `AE.make_server` gives.
+    def __init__(self, *, guard: Guard, limits: Listener, per_address: int, **given: Any) -> None:
+        """Take up guard and limits, and how many associations may be of one address.
+
+        The rest is what `AE.make_server` gives.
 
         Raises:
             OSError: the port is taken or may not be used.
@@ -39,6 +41,7 @@ class Server(AssociationServer):
         self.limits = limits
         self.refusals = guard.refusals
         self._guard = guard
+        self._per_address = per_address
         self._collected = time.monotonic()
         super().__init__(**given, request_handler=AdmittedHandler)
 
@@ -85,10 +88,12 @@ class Server(AssociationServer):
         """Let everybody go on."""
         return ""
 
-    def is_full(self) -> bool:
+    def is_full(self, host: str) -> Full | None:
         """Tell whether there are as many associations, on all ports, as there may be."""
-        acceptors = [each for each in self.ae.active_associations if each.is_acceptor]
-        return len(acceptors) >= self.ae.maximum_associations
+        hosts = [each.requestor.address for each in self.ae.active_associations if each.is_acceptor]
+        if len(hosts) >= self.ae.maximum_associations:
+            return Full.ALL
+        return Full.ADDRESS if hosts.count(host) >= self._per_address else None
 
     def admit(self, connection: socket.socket, address: Address, request: bytes) -> None:
         """Make an association of a connection and the A-ASSOCIATE-RQ that it has sent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,6 +108,14 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_path / 'hilum.sqlite'}"
+
+    @property
+    def associations_per_address(self) -> int:
+        """How many associations may be of one address at once."""
+        most = self.listener.max_associations
+        addresses = {ip_network(peer.address, strict=False) for peer in self.peers}
+        is_one = len(addresses) == 1 and addresses.pop().num_addresses == 1
+        return self.listener.max_associations_per_address or (most if is_one else -(-most // 2))
 
     @property
     def sources(self) -> frozenset[str]:

@@ -60,6 +60,13 @@ class Listener(Section):
     max_associations: int = Field(
         50, ge=1, le=500, description="Associations at once; more are refused as transient."
     )
+    max_associations_per_address: int = Field(
+        0,
+        ge=0,
+        le=500,
+        description="How many of them may be of one address; 0: half of them, or all where all"
+        " peers have the same one address.",
+    )
     max_waiting: int = Field(
         128,
         ge=2,

@@ -38,7 +38,8 @@ _REJECTIONS = {
     (1, 2, 2): ("protocol version not supported", "bit 0 of the protocol version is not set"),
     (2, 3, 2): (
         "local limit exceeded",
-        "`listener.max_associations` are open",
+        "`listener.max_associations` are open, or `listener.max_associations_per_address` of its"
+        " address",
     ),
 }
 """Ours, the one that pynetdicom adds, and the two that the guard does."""

@@ -23,6 +23,8 @@ FILMS = 40
 SIDE = 256
 _THREADS = 50
 _PATIENCE_SECONDS = 60
+_PLACES = {"HILUM_LISTENER__MAX_ASSOCIATIONS_PER_ADDRESS": "50"}
+"""All of them: the peers have one address."""
 _TRANSIENT = 2
 """Result "rejected-transient" of an A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
 
@@ -37,7 +39,7 @@ def test_a_thousand_associations(
     with (
         ledger.fault("13", kind) as tally,
         whole(tmp_path, database_url=database_url) as service,
-        hilum_process(["listen"], service.env, folder=service.folder) as listener,
+        hilum_process(["listen"], service.env | _PLACES, folder=service.folder) as listener,
         ExitStack() as stack,
     ):
         listener.wait_for(service.answers)

@@ -97,9 +97,9 @@ def release_rq() -> bytes:
 class Wire:
     """One TCP connection to a DICOM port."""
 
-    def __init__(self, port: int, *, seconds: float = 10) -> None:
-        """Connect; every wait ends after `seconds`."""
-        self.connection = socket.create_connection((LOOPBACK, port), timeout=seconds)
+    def __init__(self, port: int, *, seconds: float = 10, source: str = LOOPBACK) -> None:
+        """Connect from an address of this machine (127.0.0.0/8); waits end after `seconds`."""
+        self.connection = socket.create_connection((LOOPBACK, port), seconds, (source, 0))
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Wire:

@@ -110,6 +110,7 @@ def listener(tmp_path_factory: pytest.TempPathFactory, trial: Trial) -> Iterator
         "HILUM_LISTENER__PORT": str(port),
         "HILUM_LISTENER__MIN_FREE_BYTES": "0",
         "HILUM_LISTENER__MAX_ASSOCIATIONS": str(MOST),
+        "HILUM_LISTENER__MAX_ASSOCIATIONS_PER_ADDRESS": str(MOST),
         "HILUM_LISTENER__MAX_DATASET_BYTES": str(MOST_DATA),
         "HILUM_LISTENER__ACSE_TIMEOUT_SECONDS": str(ACSE_SECONDS),
         "HILUM_LISTENER__PDU_TIMEOUT_SECONDS": str(PDU_SECONDS),

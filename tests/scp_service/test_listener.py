@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ from settings import TRANSFER_SYNTAXES
 from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from tests import peers
 from tests.db.makers import rows
+from tests.peers import wire
+from tests.peers.wire import Wire
 from tests.scp_service.films import cr, encode
 from tests.scp_service.running import associate, associated, configured, listener, send, status
 
@@ -460,7 +462,8 @@ def test_an_echo_is_answered(database: Database, store: FileStore) -> None:
 def test_associations_beyond_the_limit_are_refused_as_transient(
     database: Database, store: FileStore
 ) -> None:
-    with listener(database, store, listener__max_associations=2) as settings:
+    limits = {"listener__max_associations": 2, "listener__max_associations_per_address": 2}
+    with listener(database, store, **limits) as settings:
         with associated(settings) as first, associated(settings) as second:
             assert rejection(associate(settings)) == TRANSIENT_LIMIT
             assert status(first, cr()) == status(second, cr()) == SUCCESS
@@ -468,6 +471,21 @@ def test_associations_beyond_the_limit_are_refused_as_transient(
             lambda: (again := associate(settings)).is_established and (again.release() or True),
             "an association once there is room again",
         )
+
+
+@pytest.mark.parametrize(("most", "each"), [(4, 0), (5, 2)])
+def test_one_address_cannot_take_all_places(
+    database: Database, store: FileStore, most: int, each: int
+) -> None:
+    limits = {"listener__max_associations": most, "listener__max_associations_per_address": each}
+    with listener(database, store, **limits) as settings, ExitStack() as stack:
+        port = settings.listener.port
+        for _ in range(2):
+            assert stack.enter_context(Wire(port)).ask()[0] == wire.ASSOCIATE_AC
+        with Wire(port) as third:
+            assert third.ask() == (wire.ASSOCIATE_RJ, b"\x00\x02\x03\x02")
+        with Wire(port, source="127.0.0.2") as another:
+            assert another.ask()[0] == wire.ASSOCIATE_AC
 
 
 def test_films_of_many_senders_at_once_are_all_kept(database: Database, store: FileStore) -> None:

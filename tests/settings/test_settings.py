@@ -271,6 +271,29 @@ def test_the_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 # --- who gets what ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("peers", "places"),
+    [
+        ((), 4),
+        (("0.0.0.0/0",), 4),
+        (("10.0.0.0/24",), 4),
+        (("10.0.0.9",), 7),
+        (("10.0.0.9", "10.0.0.9/32"), 7),
+        (("10.0.0.9", "10.0.0.8"), 4),
+        (("::1",), 7),
+    ],
+)
+def test_one_address_has_all_places_only_where_all_peers_are_there(
+    peers: tuple[str, ...], places: int
+) -> None:
+    configured = tuple(Peer(ae_title=f"P{n}", address=each) for n, each in enumerate(peers))
+    listener = Settings().listener.model_copy(update={"max_associations": 7})
+    loaded = Settings(peers=configured, listener=listener)
+    assert loaded.associations_per_address == places
+    told = listener.model_copy(update={"max_associations_per_address": 3})
+    assert Settings(peers=configured, listener=told).associations_per_address == 3
+
+
 def test_results_go_to_the_destinations_of_the_source_and_back_to_a_peer_that_asks() -> None:
     loaded = Settings(
         destinations=(

@@ -22,6 +22,8 @@ from db.states import TaskKind
 from scp_service.monitor import monitored
 from settings import Settings
 from tests import peers
+from tests.peers import wire
+from tests.peers.wire import Wire
 from tests.scp_service.running import configured, listener
 
 
@@ -144,6 +146,16 @@ def test_who_asks_for_no_association_is_counted(database: Database, store: FileS
             assert peer.recv(10)
         refused = "hilum_associations_refused_total", (("reason", "no_association_request"),)
         assert figures(settings)[refused] == 1
+
+
+def test_whose_address_has_no_place_left_is_counted(database: Database, store: FileStore) -> None:
+    limits = {"listener__max_associations": 2}
+    with listener(database, store, **limits) as to, told("listen", database, store) as settings:
+        with Wire(to.listener.port) as first, Wire(to.listener.port) as second:
+            assert first.ask()[0] == wire.ASSOCIATE_AC
+            assert second.ask()[0] == wire.ASSOCIATE_RJ
+        refused = "hilum_associations_refused_total", (("reason", "address_limit_exceeded"),)
+        assert figures(settings)[refused] >= 1
 
 
 def test_nothing_is_told_unless_that_is_enabled(database: Database, store: FileStore) -> None:
