@@ -21,7 +21,7 @@ from typing import Any
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_messages import C_CANCEL_RQ
+from pynetdicom.dimse_messages import C_CANCEL_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket, RequestHandler
@@ -32,6 +32,8 @@ from settings import Listener
 _MOST_COMMAND_BYTES = 65_536
 """Of one command set; that of a C-STORE-RQ has some hundreds."""
 
+_PROCESSING_FAILURE = 0x0110
+"""PS3.7 annex C; what a response counts as that comes without a status."""
 _ABORT = bytes.fromhex("07 00 00000004 00 00 02 00")
 """A-ABORT (PS3.8 9.3.8): service provider, reason not specified."""
 
@@ -163,14 +165,19 @@ class AdmittedSocket(AssociationSocket):
             self.send(_ABORT)
             self.close()
 
-    def received(self, message: object) -> None:
-        """Count a request that is to be served."""
+    def received(self, message: DIMSEMessage) -> None:
+        """Count a request that is to be served; by its status `serve` knows what is none."""
         if _is_request(message):
+            message.command_set.pop("Status", None)
             with self._counting:
                 self._unserved += 1
+        else:
+            message.command_set.setdefault("Status", _PROCESSING_FAILURE)
 
     def serve(self, message: Any, context_id: int) -> None:
         """Serve a request; the next is read when that is done, whether it had a response or not."""
+        if message.Status is not None:
+            return  # a response that nobody waits for, or one C-CANCEL too many
         try:
             if _is_answerable(message):
                 self._serve(message, context_id)
@@ -178,26 +185,24 @@ class AdmittedSocket(AssociationSocket):
                 self._give_up("a request that can have no response")
         finally:
             with self._counting:
-                # A response that nobody waits for comes here as well, and was not counted.
-                self._unserved = max(0, self._unserved - 1)
+                self._unserved -= 1
 
 
-def _is_answerable(message: Any) -> bool:
+def _is_answerable(request: Any) -> bool:
     """Tell whether a request can have a response; pynetdicom would drop it without a word.
 
     A C-STORE-RQ that lacks its instance or its data set has one, by which it is refused: here it
     gets empty ones, with which it passes for whole.
     """
-    if isinstance(message, C_STORE) and message.Status is None:
-        if message.AffectedSOPInstanceUID is None:
-            message._affected_sop_instance_uid = UID("")  # by its setter it would be none
-        if message.DataSet is None:
-            message.DataSet = BytesIO()
-    is_response = getattr(message, "Status", None) is not None
-    return is_response or bool(message.is_valid_request)
+    if isinstance(request, C_STORE):
+        if request.AffectedSOPInstanceUID is None:
+            request._affected_sop_instance_uid = UID("")  # by its setter it would be none
+        if request.DataSet is None:
+            request.DataSet = BytesIO()
+    return bool(request.is_valid_request)
 
 
-def _is_request(message: object) -> bool:
+def _is_request(message: DIMSEMessage) -> bool:
     """Tell whether a DIMSE message is a request that has a response."""
     return type(message).__name__.endswith("_RQ") and not isinstance(message, C_CANCEL_RQ)
 

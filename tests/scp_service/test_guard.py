@@ -339,6 +339,7 @@ def test_requests_before_the_last_is_answered_wait_at_the_sender(
     """Nor do responses that nobody has asked for let any in before its time."""
     for _ in range(responses):
         inside.send(wire.store_rsp())
+        inside.send(wire.store_rsp().replace(b"\0\x09\x02\0", b"\x99\x09\x02\0"))  # no status
     inside.connection.settimeout(1)
     sent = 0
     with listener.nothing_is_committed(), contextlib.suppress(TimeoutError):
