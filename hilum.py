@@ -346,7 +346,13 @@ def retry(
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The file to write; it must not exist. Unset: one in backup.folder."),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only read FILE to its end: is it whole?")
+    ] = False,
 ) -> None:
     """Write an encrypted backup of database and files, while everything runs.
 
@@ -354,6 +360,11 @@ def backup(
     """
     from commands import backup as backups
 
+    if verify:
+        if file is None:
+            raise typer.BadParameter("--verify needs a FILE")
+        _say(backups.verify(_load().settings, file))
+        return
     sentence, good = backups.backup(_load().settings, file)
     _say(sentence)
     if not good:

@@ -105,6 +105,8 @@ class AlarmKind(StrEnum):
     """A task was set aside."""
     SELF_TEST = "self_test"
     """The film of the self-test did not come out as it should."""
+    BACKUP = "backup"
+    """The backup of the day was not made, or is not whole."""
 
 
 class UserRole(StrEnum):

@@ -1,7 +1,8 @@
 """Jobs that happen by the clock: quiet studies, lost leases, retention, digests, archives.
 
 Where several machines run them, most jobs run on each, and take turns row by row. What would be
-done twice (archives that are polled, the self-test, the check of files) is done by the leader.
+done twice (archives that are polled, the self-test, the check of files, backups) is done by the
+leader.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from audit import Trail
 from db import retention
 from db.alarms import Condition
+from db.backup import BackupError, is_due
 from db.events import record
 from db.files import FileStore
 from db.leader import Leader
@@ -40,6 +42,8 @@ _CLOSE_SECONDS = 0.5
 _EXPIRED_SECONDS = 5
 _WATCH_SECONDS = 15
 _LEAD_SECONDS = 15
+_BACKUP_MINUTES = 10
+"""How often the scheduler looks whether the backup of the day is made."""
 _STALE_SECONDS = 3600.0
 _LONGEST_WAIT_SECONDS = 60.0
 """Longest lease of a delivery, and longest wait after a failed reading or report."""
@@ -146,6 +150,33 @@ class Jobs:
             found = [Condition(AlarmKind.SELF_TEST, sentence)] if problem else []
             self._watch.set(found, [AlarmKind.SELF_TEST])
 
+    def back_up(self) -> None:
+        """Make the backup of the day, if it is not made; an alarm stands until one is whole."""
+        from scp_service.backups import back_up, folder_of, incomplete
+
+        with self._database.read() as session:
+            now = self._database.now(session)
+        problem: str | None
+        try:
+            if not is_due(folder_of(self._settings), self._settings.backup.hour, now):
+                return
+            made = back_up(self._settings, self._database, self._store, by=self._owner, now=now)
+            problem = incomplete(made.packed)
+            _log.info(
+                "%d rows and %d files were backed up; %d old backups were deleted.",
+                made.packed.rows,
+                made.packed.files,
+                made.deleted,
+            )
+        except BackupError as error:
+            problem = str(error)
+        except OSError as error:
+            problem = f"the folder cannot be used ({error.strerror})"
+        if problem:
+            _log.error("The backup failed: %s.", problem)
+        found = [Condition(AlarmKind.BACKUP, f"The backup failed: {problem}.")] if problem else []
+        self._watch.set(found, [AlarmKind.BACKUP])
+
     def tidy(self) -> None:
         """Delete what killed workers left half written an hour ago or earlier."""
         removed = self._store.remove_stale_partials(before=time.time() - _STALE_SECONDS)
@@ -196,6 +227,7 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
         return _guarded(lambda: job() if jobs.leader.leads() else None)
 
     every = scheduler.add_job
+    at_once = datetime.now(UTC)
     # However long a job takes, the leader is heard of; and where it dies, another takes over.
     every(_guarded(jobs.leader.leads), "interval", seconds=_LEAD_SECONDS)
     every(_guarded(jobs.close_quiet_studies), "interval", seconds=_CLOSE_SECONDS)
@@ -208,10 +240,11 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
     hour = settings.retention.integrity_check_hour
     every(_guarded(jobs.tidy), "cron", minute=37)
     every(alone(jobs.check_files), "cron", hour=hour, minute=0)
+    if settings.backup.folder is not None:
+        every(alone(jobs.back_up), "interval", minutes=_BACKUP_MINUTES, next_run_time=at_once)
     for archive in settings.archives:
         if archive.poll_minutes:
             poll = partial(jobs.poll, archive, stop)
-            at_once = datetime.now(UTC)
             minutes = archive.poll_minutes
             every(alone(poll), "interval", minutes=minutes, next_run_time=at_once)
     with closing(jobs.leader):

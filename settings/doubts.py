@@ -1,5 +1,5 @@
 """What a configuration permits and nobody can mean: destinations that get nothing, logins that
-everybody can read."""
+everybody can read, backups that are lost with what they are of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from settings.web import WebPeer
 
 def doubts(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each destination, or source of one, that nothing will ever come from,
-    and for each destination or archive that our login goes to unencrypted.
+    for each destination or archive that our login goes to unencrypted, and for backups that lie
+    beside what they are of.
 
     Where no peers are configured anyone may send, so that every source may exist.
     """
@@ -23,6 +24,9 @@ def doubts(settings: Settings) -> Iterator[str]:
                     f"{what} {peer.name} gets our login unencrypted, since its url starts with"
                     " http://; use https"
                 )
+    folder = settings.backup.folder
+    if folder is not None and settings.data_path in (at := folder.expanduser().absolute()).parents:
+        yield f"backups go to {at}, which is lost together with data_dir; set another backup.folder"
     if settings.peers:
         known = settings.sources
         for destination in settings.destinations:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from settings.fields import AETitle, Port, Section
 from settings.tls import ServerTls, Trust
@@ -220,11 +227,27 @@ class Retention(Section):
 
 
 class Backup(Section):
-    """How backups are encrypted."""
+    """How backups are encrypted; where `hilum schedule` makes one each day, and which are kept."""
 
     passphrase: SecretStr | None = Field(
         None, description="Passphrase of backups (or file:, env:); without it none is made."
     )
+    folder: Path | None = Field(
+        None, description="Folder that a backup is written to each day; unset: none is."
+    )
+    hour: int = Field(1, ge=0, le=23, description="Hour (UTC) from which it is made.")
+    keep_days: int = Field(
+        30,
+        ge=0,
+        description="Backups of the folder that are older are deleted, in days; 0: none is. The"
+        " newest stays, and where it is not whole, all stay.",
+    )
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Self:
+        if self.folder is not None and self.passphrase is None:
+            raise ValueError("a folder needs a passphrase: backups are encrypted")
+        return self
 
 
 class Syslog(Section):

@@ -17,12 +17,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from sqlalchemy import Connection, Table, make_url
 
 from db import migrations
-from db.backup.pack import DIGESTS, FORMAT, HEAD, TREES
+from db.backup.check import CONTRADICTS, content_of, head_of
+from db.backup.pack import DIGESTS, TREES
 from db.backup.rows import is_empty, load, set_last_ids, tables
 from db.backup.sealed import BackupError, SealedReader
 from db.files import FILE_MODE, FOLDER_MODE, FileStore, sync_folder
@@ -33,7 +34,6 @@ _ROWS = re.compile(r"rows/\d{6}-(\w+)\.jsonl")
 _FILE = re.compile(rf"(?:films|results|{'|'.join(TREES)})(?:/[\w. +@-]+)+")
 _SCRATCH = "hilum.sqlite"
 _PIECE_BYTES = 1_048_576
-_CONTRADICTS = "the backup contradicts itself, so nothing was restored; use another copy of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _restore(reader: SealedReader, database: Database, folder: Path) -> Restored
     with tarfile.open(fileobj=cast(BinaryIO, reader), mode="r|") as tar:
         members = iter(tar)
         digests: dict[str, str] = {}
-        head = _head(members, tar, digests)
+        head = head_of(members, tar, digests)
         migrations.upgrade(database, folder, head["schema"])
         with database.write() as session:
             connection = session.connection()
@@ -136,22 +136,6 @@ def _restore(reader: SealedReader, database: Database, folder: Path) -> Restored
             os.sync()
             files = _place(folder)
     return Restored(rows, files, datetime.fromisoformat(head["made_at"]))
-
-
-def _head(
-    members: Iterator[tarfile.TarInfo], tar: tarfile.TarFile, digests: dict[str, str]
-) -> dict[str, Any]:
-    first = next(members, None)
-    if first is None or first.name != HEAD:
-        raise BackupError(_CONTRADICTS)
-    data = _content(tar, first, digests)
-    head: dict[str, Any] = json.loads(data)
-    if head["format"] != FORMAT or not migrations.is_known(head["schema"]):
-        raise BackupError(
-            f"the backup was made by a newer Hilum (schema version {head['schema']}); restore it by"
-            " that version or a later one"
-        )
-    return head
 
 
 def _unpack(
@@ -166,27 +150,18 @@ def _unpack(
     rows = 0
     for member in members:
         if member.name == DIGESTS:
-            file = tar.extractfile(member)
-            assert file is not None
-            if json.loads(file.read()) == digests:
+            if json.loads(content_of(tar, member)) == digests:
                 return rows
             break
         if match := _ROWS.fullmatch(member.name):
-            rows += load(connection, into[match[1]], _content(tar, member, digests))
+            lines = content_of(tar, member)
+            digests[member.name] = hashlib.sha256(lines).hexdigest()
+            rows += load(connection, into[match[1]], lines)
         elif _FILE.fullmatch(member.name) and member.isfile() and ".." not in member.name:
             _write(tar, member, folder / member.name, digests)
         else:
             break
-    raise BackupError(_CONTRADICTS)
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, digests: dict[str, str]) -> bytes:
-    file = tar.extractfile(member)
-    if file is None:
-        raise BackupError(_CONTRADICTS)
-    data = file.read()
-    digests[member.name] = hashlib.sha256(data).hexdigest()
-    return data
+    raise BackupError(CONTRADICTS)
 
 
 def _write(

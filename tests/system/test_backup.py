@@ -62,3 +62,31 @@ def test_without_a_passphrase_no_backup_is_made(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("hilum: backups are encrypted, and there is no passphrase")
     assert not (tmp_path / "x.backup").exists()
+
+
+def test_backups_of_a_folder_are_made_verified_and_deleted_by_their_age(tmp_path: Path) -> None:
+    (tmp_path / "passphrase").write_text("correct horse\n")
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    env = {
+        "HILUM_DATA_DIR": str(tmp_path / "data"),
+        "HILUM_BACKUP__PASSPHRASE": f"file:{tmp_path / 'passphrase'}",
+        "HILUM_BACKUP__FOLDER": str(folder),
+    }
+    old = folder / "hilum-20200101T010000Z.backup"
+    old.touch()
+    done = run_hilum(["backup"], env, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 old backups were deleted." in done.stdout
+    (made,) = folder.iterdir()
+    whole_one = run_hilum(["backup", "--verify", made], env, folder=tmp_path)
+    assert (whole_one.returncode, "is whole" in whole_one.stdout) == (0, True)
+    made.write_bytes(made.read_bytes()[:-1])
+    broken = run_hilum(["backup", "--verify", made], env, folder=tmp_path)
+    assert broken.returncode == 2
+    assert broken.stderr.startswith("hilum: the backup is damaged")
+    (tmp_path / "passphrase").unlink()
+    without = run_hilum(["backup"], env, folder=tmp_path)
+    assert without.returncode == 2
+    assert "passphrase cannot be read (No such file or directory)" in without.stderr
+    assert list(folder.iterdir()) == [made]
