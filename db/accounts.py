@@ -104,6 +104,22 @@ def set_role(session: Session, user: User, role: UserRole) -> None:
     user.role = role
 
 
+def disable(session: Session, user: User, *, now: datetime) -> None:
+    """Let a user not log in any more: sessions end, tokens are good no more, what was done stays.
+
+    Raises:
+        AccountError: nobody would be left who may administer.
+    """
+    _spare_the_last(session, user)
+    user.disabled_at = user.disabled_at or now
+    session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+
+
+def enable(user: User) -> None:
+    """Let a user log in again; tokens that were not revoked are good again."""
+    user.disabled_at = None
+
+
 def remove(session: Session, user: User) -> None:
     """Remove a user, with sessions and tokens.
 
@@ -127,8 +143,7 @@ def _checked(name: str) -> str:
 
 
 def _spare_the_last(session: Session, user: User) -> None:
-    others = session.scalars(
-        select(User.id).where(User.role == UserRole.ADMIN).order_by(User.id).with_for_update()
-    ).all()
-    if user.role is UserRole.ADMIN and list(others) == [user.id]:
+    able = (User.role == UserRole.ADMIN, User.disabled_at.is_(None))
+    admins = session.scalars(select(User.id).where(*able).order_by(User.id).with_for_update())
+    if admins.all() == [user.id]:
         raise AccountError(f"{user.name} is the only administrator; make another one first")

@@ -56,10 +56,15 @@ def begin(
 def find(
     session: Session, secret_sha256: str, *, idle: timedelta, now: datetime
 ) -> LoginSession | None:
-    """Find the session of a cookie, with its user; None where there is none, or it has expired."""
+    """Find the session of a cookie, with its user; None where there is none, or it has expired.
+
+    None too where the user may not log in any more.
+    """
     return session.scalar(
         select(LoginSession)
+        .join(LoginSession.user)
         .where(
+            User.disabled_at.is_(None),
             LoginSession.secret_sha256 == secret_sha256,
             LoginSession.expires_at > now,
             LoginSession.last_used_at > now - idle,

@@ -2,8 +2,8 @@
 commitments that are asked of us; which bundles are in use, what a second one would have said, and
 what people say of a reading.
 
-The tables of `db.people` are named here too, so that whoever knows the tables knows all of them.
-Times are aware UTC datetimes; states are enums of `db.states`.
+The tables of `db.people` and `db.configuration` are named here too, so that whoever knows the tables
+knows all of them. Times are aware UTC datetimes; states are enums of `db.states`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import IDS_ARE_USED_ONCE, Base, columns_of
 from db.columns import Id, UtcDateTime, enum_of
+from db.configuration import ConfigurationChange, DestinationPause
 from db.people import ApiToken, LoginAttempt, LoginSession, User
 from db.states import (
     AlarmKind,
@@ -48,7 +49,9 @@ __all__ = [
     "BundleChoice",
     "BundleProblem",
     "CommitmentRequest",
+    "ConfigurationChange",
     "Delivery",
+    "DestinationPause",
     "Event",
     "Instance",
     "LoginAttempt",

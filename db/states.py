@@ -127,3 +127,21 @@ class UserRole(StrEnum):
     def may(self, needed: UserRole) -> bool:
         """Tell whether this role may do what `needed` may."""
         return self.rank >= needed.rank
+
+
+class ConfigurationPart(StrEnum):
+    """What of the configuration may be changed in the console."""
+
+    DESTINATION = "destination"
+    PEER = "peer"
+
+
+class ChangeKind(StrEnum):
+    """What a change of the configuration does."""
+
+    SET = "set"
+    """It holds as it was written there."""
+    REMOVED = "removed"
+    """It is not there, whatever the file says."""
+    AS_FILE = "as_file"
+    """It is as the file has it again."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from db.people import ApiToken
+from db.people import ApiToken, User
 
 _TOUCH = timedelta(seconds=60)
 
@@ -41,7 +41,9 @@ def find(session: Session, secret_sha256: str, now: datetime) -> ApiToken | None
     """Find a token that is good now, with its user."""
     return session.scalar(
         select(ApiToken)
+        .join(ApiToken.user)
         .where(
+            User.disabled_at.is_(None),
             ApiToken.secret_sha256 == secret_sha256,
             ApiToken.revoked_at.is_(None),
             or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now),

@@ -54,6 +54,8 @@ def log_in(
         return _form(request, back, name, _BARRED, 429, {"Retry-After": "900"})
     with context.database.read() as session:
         user = accounts.find(session, name)
+    if user is not None and user.disabled_at is not None:
+        user = None
     kept = None if user is None else user.password_hash
     if not context.passwords.fits(kept, password) or user is None:
         audited.login_failed(context, name, address_of(request), "wrong name or password")

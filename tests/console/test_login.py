@@ -251,3 +251,40 @@ def test_a_removed_user_is_logged_out(context: Context) -> None:
 def test_a_session_is_short_enough_by_default(context: Context) -> None:
     web = context.settings.console
     assert timedelta(minutes=web.idle_minutes) < timedelta(hours=web.session_hours)
+
+
+def test_a_disabled_user_is_out_at_once_and_in_again_when_enabled(context: Context) -> None:
+    from db import accounts
+
+    with person(context, UserRole.READER, "ada") as them:
+        with context.database.write() as session:
+            found = accounts.find(session, "ada")
+            assert found is not None
+            accounts.disable(session, found, now=context.database.now(session))
+        assert them.get("/").status_code == 303
+        assert log_in(them.client, "ada").status_code == 401
+        with context.database.write() as session:
+            found = accounts.find(session, "ada")
+            assert found is not None
+            accounts.enable(found)
+        assert log_in(them.client, "ada").status_code == 303
+
+
+def test_the_last_who_may_administer_cannot_be_disabled(context: Context) -> None:
+    from db import accounts
+
+    for name in ("boss", "deputy"):
+        add_user(context, name, UserRole.ADMIN)
+    with context.database.write() as session:
+        boss, deputy = (accounts.find(session, name) for name in ("boss", "deputy"))
+        assert boss is not None
+        assert deputy is not None
+        accounts.disable(session, deputy, now=context.database.now(session))
+        session.flush()
+        for change in (
+            lambda: accounts.disable(session, boss, now=context.database.now(session)),
+            lambda: accounts.set_role(session, boss, UserRole.READER),
+            lambda: accounts.remove(session, boss),
+        ):
+            with pytest.raises(accounts.AccountError, match="only administrator"):
+                change()
