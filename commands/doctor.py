@@ -16,7 +16,7 @@ from commands.doctor_permissions import permissions
 from commands.doctor_sources import archives, is_free, stow
 from commands.doctor_tls import certificates
 from commands.send import echo
-from db import bundles, history, migrations
+from db import bundles, history, migrations, pauses
 from db.files import FileStore
 from db.session import Database, journal_mode
 from db.states import BundleRole
@@ -97,6 +97,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         with database.read() as session:
             counts = history.counts(session)
             problems = bundles.problems(session)
+            paused = pauses.pauses(session)
     except (SQLAlchemyError, migrations.SchemaError, OSError) as error:
         detail = str(getattr(error, "orig", error)).strip().splitlines()[0]
         yield Check("database", Verdict.BAD, f"{url}: {detail}; see database_url")
@@ -116,6 +117,14 @@ def _database(settings: Settings) -> Iterator[Check]:
             Verdict.BAD,
             f"{choice.bundle or 'the configured bundle'} cannot be used by the worker on"
             f" {problem.worker}: {problem.sentence}; mend it, or choose another (`hilum bundle`)",
+        )
+    for pause in paused:
+        why = f": {pause.reason}" if pause.reason else ""
+        yield Check(
+            f"destination {pause.destination}",
+            Verdict.NOTE,
+            f"paused since {pause.at:%Y-%m-%d %H:%M} UTC by {pause.by}{why}; what is for it waits,"
+            " until it is resumed in the console (Administration, Destinations)",
         )
     if counts.quarantined_tasks:
         yield Check(

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 import metrics
 from audit import Trail
 from audit.events import Subject
-from db import commitments, deliveries, queue
+from db import commitments, deliveries, pauses, queue
 from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import Task
@@ -121,6 +121,8 @@ class Lane:
         with self._database.read() as session:
             now = self._database.now(session)
             if not queue.any_ready(session, TaskKind.DELIVER, now=now, lane=self._name):
+                return []
+            if pauses.is_paused(session, self._name):
                 return []
         with self._database.write() as session:
             leases = queue.claim(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from db import pauses
 from db.alarms import Condition
 from db.files import FileStore
 from db.standing import oldest_work, standing
@@ -30,7 +31,10 @@ def conditions(
         sentence = f"A film or report has waited for more than {limits.queue_minutes:g} minutes."
         yield Condition(AlarmKind.QUEUE, sentence)
     found = standing(session)
+    paused = {each.destination for each in pauses.pauses(session)}
     for each in found.undelivered:
+        if each.destination in paused:  # somebody wants it so
+            continue
         minutes = limits.destination_minutes
         if minutes and _is_older(each.oldest, minutes, now):
             sentence = (

@@ -18,7 +18,7 @@ from pynetdicom import evt
 from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import commitments
+from db import commitments, pauses
 from db.commitments import Asked
 from db.queue import Backoff
 from db.session import Database
@@ -88,6 +88,8 @@ class Asker:
         with self._database.read() as session:
             now = self._database.now(session)
             if not commitments.any_due(session, self._name, now=now):
+                return _POLL_SECONDS
+            if pauses.is_paused(session, self._name):
                 return _POLL_SECONDS
         transaction_uid = f"2.25.{uuid.uuid4().int}"
         with self._database.write() as session:

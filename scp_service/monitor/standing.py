@@ -13,9 +13,9 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import alarms
+from db import alarms, pauses
 from db.files import FileStore
-from db.models import Alarm
+from db.models import Alarm, DestinationPause
 from db.session import Database
 from db.standing import Standing, standing
 from db.states import AlarmKind
@@ -42,6 +42,7 @@ class StandingCollector(Collector):
                 now = self._database.now(session)
                 found = standing(session)
                 wrong = alarms.standing(session)
+                paused = pauses.pauses(session)
         except SQLAlchemyError:
             up.add_metric([], 0)
             yield up
@@ -49,6 +50,7 @@ class StandingCollector(Collector):
         up.add_metric([], 1)
         yield up
         yield from _waiting(found, now)
+        yield _paused(found, paused)
         yield _alarms(wrong)
 
     def _disk(self) -> Iterator[Metric]:
@@ -59,6 +61,18 @@ class StandingCollector(Collector):
         yield GaugeMetricFamily(
             "hilum_data_free_bytes", "Bytes that may still be written to the data folder.", free
         )
+
+
+def _paused(found: Standing, paused: Sequence[DestinationPause]) -> Metric:
+    metric = GaugeMetricFamily(
+        "hilum_destination_paused",
+        "1 where somebody wants a destination to get nothing for now.",
+        labels=["destination"],
+    )
+    names = {each.destination for each in paused}
+    for name in sorted(names | {lane.destination for lane in found.undelivered}):
+        metric.add_metric([name], name in names)
+    return metric
 
 
 def _alarms(wrong: Sequence[Alarm]) -> Metric:

@@ -16,8 +16,9 @@ import pytest
 from pydicom import Dataset, dcmread
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
-from db import deliveries, history, queue
+from db import deliveries, history, pauses, queue
 from db.files import FileStore
 from db.models import Delivery, Result, Task
 from db.reports import NewResult
@@ -244,6 +245,31 @@ def test_a_peer_that_goes_down_and_comes_back_loses_nothing(work: Work, pacs: De
         pacs.start()
         work.wait_until_sent()
     assert Counter(pacs.uids) == Counter(str(each.sop_instance_uid) for each in first + second)
+
+
+def test_a_paused_destination_gets_nothing_until_it_is_resumed_and_then_all(
+    work: Work, pacs: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: Counter[str] = Counter()
+    is_paused = pauses.is_paused
+
+    def counted(session: Session, name: str) -> bool:
+        looked[name] += 1
+        return is_paused(session, name)
+
+    monkeypatch.setattr(pauses, "is_paused", counted)
+    with work.database.write() as session:
+        pauses.pause(session, "pacs", by="ada", reason="moves house", now=work.now())
+    with Destination(ae_title="OTHER") as other, work.delivering(to(pacs, other)):
+        results = work.study("sr", "sc", lanes=("pacs", "other"))
+        work.wait_until_sent("other")
+        peers.wait_until(lambda: looked["pacs"] > 3, "the lane to look some times")
+        assert pacs.uids == []
+        assert {each.attempts for each in rows(work.database, Task)} == {0}
+        with work.database.write() as session:
+            pauses.resume(session, "pacs", now=work.now())
+        work.wait_until_sent()
+    assert sorted(pacs.uids) == sorted(str(each.sop_instance_uid) for each in results)
 
 
 def test_an_object_that_is_refused_for_good_holds_up_no_other(

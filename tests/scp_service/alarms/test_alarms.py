@@ -16,7 +16,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 from standardwebhooks.webhooks import Webhook
 
-from db import queue
+from db import pauses, queue
 from db.alarms import Condition, Notice, reconcile
 from db.files import FileStore
 from db.models import Alarm, AlarmNotice, Task
@@ -58,8 +58,9 @@ def alarms(database: Database) -> list[tuple[str, str, bool]]:
 
 
 def add(database: Database, kind: TaskKind, lane: str = "") -> None:
+    subject = 2 if lane == "other" else 1
     with database.write() as session:
-        queue.enqueue(session, kind, [1], now=database.now(session), lane=lane)
+        queue.enqueue(session, kind, [subject], now=database.now(session), lane=lane)
 
 
 def clear(database: Database) -> None:
@@ -98,6 +99,21 @@ def test_what_waits_for_too_long_raises_one_alarm_and_clears_it_once(
     watch.look()
     watch.look()
     assert alarms(database) == [(*raised, True)]
+
+
+def test_that_a_paused_destination_lacks_results_is_no_alarm(
+    database: Database, store: FileStore, clock: Clock
+) -> None:
+    watch = Watch(limits(store, destination_minutes=10), database, store)
+    for lane in ("pacs", "other"):
+        add(database, TaskKind.DELIVER, lane)
+    clock.move(seconds=601)
+    watch.look()
+    assert alarms(database) == [("destination", "other", False), ("destination", "pacs", False)]
+    with database.write() as session:
+        pauses.pause(session, "pacs", by="ada", reason=None, now=clock())
+    watch.look()
+    assert alarms(database) == [("destination", "other", False), ("destination", "pacs", True)]
 
 
 def test_a_disk_that_fills_and_a_task_that_is_set_aside_are_alarms(

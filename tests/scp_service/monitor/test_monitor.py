@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import metrics
-from db import migrations, queue
+from db import migrations, pauses, queue
 from db.files import FileStore
 from db.session import Database
 from db.states import TaskKind
@@ -81,12 +81,16 @@ def test_the_scheduler_tells_what_waits_and_for_how_long(
         queue.enqueue(session, TaskKind.DELIVER, [4, 5], now=now, lane="pacs")
         leases = queue.claim(session, TaskKind.READ, owner="w", now=now, lease_seconds=30, limit=2)
         queue.quarantine(session, leases[0], error="e")
+        queue.enqueue(session, TaskKind.DELIVER, [6], now=now, lane="other")
+        pauses.pause(session, "other", by="ada", reason=None, now=now)
     with told("schedule", database, store) as settings:
         found = figures(settings)
     for state in ("ready", "leased", "quarantined"):
         assert found["hilum_tasks", (("kind", "read"), ("state", state))] == 1
     assert 0 <= found["hilum_oldest_task_age_seconds", (("kind", "read"),)] < 60
     assert found["hilum_undelivered_objects", (("destination", "pacs"),)] == 2
+    assert found["hilum_destination_paused", (("destination", "pacs"),)] == 0
+    assert found["hilum_destination_paused", (("destination", "other"),)] == 1
     assert found["hilum_database_up", ()] == 1
     assert found["hilum_data_free_bytes", ()] > 0
 
