@@ -26,6 +26,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
+from scp_service.budget import Account
 from scp_service.sockets import pdu_limit, receive
 from settings import Listener
 
@@ -55,7 +56,7 @@ class AdmittedHandler(RequestHandler):
         association.dul.event_queue.get_nowait()  # the socket that takes over announces itself
         connection = AdmittedSocket(association, self.request, self._asked, self.server)
         association.dul.socket = connection
-        bounds = _Bounds(limits.max_dataset_bytes)
+        bounds = _Bounds(limits.max_dataset_bytes, connection.account)
         setattr(association.dul.state_machine, "do_action", connection.act)  # noqa: B010
         setattr(association, "run", functools.partial(connection.run, association.run))  # noqa: B010
         association.bind(evt.EVT_PDU_RECV, bounds.on_pdu)
@@ -83,6 +84,7 @@ class AdmittedSocket(AssociationSocket):
         self._unserved = 0
         self._act = association.dul.state_machine.do_action
         self._tell = server.refusals.tell
+        self.account = Account(server.budget)
         # `select` knows no descriptor beyond 1023; `poll` knows all.
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
@@ -96,10 +98,20 @@ class AdmittedSocket(AssociationSocket):
         pynetdicom would abort it, and answer it all the same.
         """
         waits = self._unserved > 0 or self._is_being_negotiated()
-        begins = bool(self._asked) or (not waits and self._has_data())
+        if not waits and self.account.is_overdue():
+            self._give_up("others wait for the memory that its data set takes")
+            return False
+        begins = bool(self._asked) or (not waits and self._has_data() and self._has_memory())
         if begins:
             self._deadline = time.monotonic() + self._timeout
         return begins
+
+    def _has_memory(self) -> bool:
+        """Tell whether what has come may be read; the peer is not silent while it may not."""
+        if self.account.may_read():
+            return True
+        self.assoc.dul._idle_timer.restart()
+        return False
 
     def _is_being_negotiated(self) -> bool:
         """Tell whether the association's own thread is about to answer it (PS3.8 9.2: Sta3)."""
@@ -157,6 +169,8 @@ class AdmittedSocket(AssociationSocket):
         except Exception as error:
             self._give_up(type(error).__name__)
             self.assoc.kill()
+        finally:
+            self.account.close()
 
     def _give_up(self, why: str) -> None:
         what = f"what the peer sent cannot be worked on ({why})"
@@ -169,10 +183,12 @@ class AdmittedSocket(AssociationSocket):
         """Count a request that is to be served; by its status `serve` knows what is none."""
         if _is_request(message):
             message.command_set.pop("Status", None)
+            self.account.complete()
             with self._counting:
                 self._unserved += 1
         else:
             message.command_set.setdefault("Status", _PROCESSING_FAILURE)
+            self.account.clear()
 
     def serve(self, message: Any, context_id: int) -> None:
         """Serve a request; the next is read when that is done, whether it had a response or not."""
@@ -184,6 +200,7 @@ class AdmittedSocket(AssociationSocket):
             else:
                 self._give_up("a request that can have no response")
         finally:
+            self.account.clear()
             with self._counting:
                 self._unserved -= 1
 
@@ -210,7 +227,8 @@ def _is_request(message: DIMSEMessage) -> bool:
 class _Bounds:
     """Lets fall what a message has too much, so that it may come to its end and be refused."""
 
-    def __init__(self, most_data_bytes: int) -> None:
+    def __init__(self, most_data_bytes: int, account: Account) -> None:
+        self._account = account
         # One byte more is kept, by which the data set is known to be too large.
         self._most = {True: _MOST_COMMAND_BYTES, False: most_data_bytes + 1}
         self._had = {True: 0, False: 0}
@@ -227,5 +245,6 @@ class _Bounds:
             self._had[is_command] += len(value) - 1
             if len(value) - 1 > room:
                 item.presentation_data_value = value[: 1 + max(0, room)]
+            self._account.add(min(len(value) - 1, max(0, room)))
             if is_last:
                 self._had[is_command] = 0

@@ -28,6 +28,7 @@ import metrics
 from db.files import FileStore
 from db.session import Database
 from scp_service.audited import Refusals
+from scp_service.budget import Budget
 from scp_service.commitment.answering import Answerer
 from scp_service.commitment.asking import record_answer
 from scp_service.commitment.messages import PUSH_MODEL
@@ -136,6 +137,9 @@ def _servers(settings: Settings, handlers: list[Any], guard: Guard) -> Iterator[
     given: dict[str, Any] = {
         "guard": guard,
         "limits": listener,
+        "budget": Budget(
+            listener.max_buffered_bytes, listener.max_associations, listener.pdu_timeout_seconds
+        ),
         "per_address": settings.associations_per_address,
         "ae": ae,
         "ae_title": ae.ae_title,

@@ -16,6 +16,7 @@ from typing import Any, cast
 from pynetdicom.transport import AssociationServer
 
 from scp_service.admitted import AdmittedHandler
+from scp_service.budget import Budget
 from scp_service.guard import Address, Full, Guard
 from scp_service.sockets import set_options
 from settings import Listener
@@ -30,8 +31,10 @@ class Server(AssociationServer):
 
     request_queue_size = 1024
 
-    def __init__(self, *, guard: Guard, limits: Listener, per_address: int, **given: Any) -> None:
-        """Take up guard and limits, and how many associations may be of one address.
+    def __init__(
+        self, *, guard: Guard, limits: Listener, per_address: int, budget: Budget, **given: Any
+    ) -> None:
+        """Take up guard, limits, budget, and how many associations may be of one address.
 
         The rest is what `AE.make_server` gives.
 
@@ -42,6 +45,7 @@ class Server(AssociationServer):
         self.refusals = guard.refusals
         self._guard = guard
         self._per_address = per_address
+        self.budget = budget
         self._collected = time.monotonic()
         super().__init__(**given, request_handler=AdmittedHandler)
 

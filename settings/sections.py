@@ -92,6 +92,13 @@ class Listener(Section):
         ge=1_048_576,
         description="Largest data set taken, in bytes (deflated ones: after inflation).",
     )
+    max_buffered_bytes: int = Field(
+        1_073_741_824,
+        ge=1_048_576,
+        description="Memory for the data sets that all associations are sending, in bytes. Half of"
+        " it is shared out among max_associations; who needs more than its part waits where the"
+        " other half is used up, but for the one that went beyond its part first.",
+    )
     min_free_bytes: int = Field(
         1_073_741_824,
         ge=0,

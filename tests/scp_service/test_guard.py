@@ -422,6 +422,69 @@ def test_a_uid_that_is_a_path_is_refused(listener: Attacked, inside: Wire, name:
     assert not list(listener.films.rglob("*evil*"))
 
 
+# Memory --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tight(database: Database, store: FileStore, request: pytest.FixtureRequest) -> Iterator[int]:
+    """The port of a listener that has 2 MiB for each association, and 8 MiB for whoever comes.
+
+    The parameter is how long who waits for memory has patience, in seconds.
+    """
+    limits = {
+        "listener__max_associations": 4,
+        "listener__max_associations_per_address": 4,
+        "listener__max_buffered_bytes": 16 * 2**20,
+        "listener__pdu_timeout_seconds": request.param,
+    }
+    with listening(configured(store.root, **limits), database, store) as server:
+        assert server.socket is not None
+        yield server.socket.getsockname()[1]
+
+
+def begin_a_film(caller: Wire, megabytes: int) -> bytes:
+    """Send a film up to its last fragment, which is returned."""
+    film = cr()
+    encoded = encode(film) + PADDING[:12].replace(PADDING[8:12], b"\0\0\0\x10")
+    assert caller.ask()[0] == wire.ASSOCIATE_AC
+    caller.send(wire.store_rq(film.SOPInstanceUID))
+    caller.send(wire.fragment(3, encoded, command=False, last=False))
+    for _ in range(megabytes * 5):
+        caller.send(wire.fragment(3, bytes(200_000), command=False, last=False))
+    return wire.fragment(3, bytes(12), command=False)
+
+
+@pytest.mark.parametrize("tight", [60], indirect=True)
+def test_data_sets_beyond_the_memory_wait_at_the_sender(tight: int) -> None:
+    with Wire(tight) as first, Wire(tight) as small, Wire(tight, seconds=60) as second:
+        rest = begin_a_film(first, 40)
+        small.send(begin_a_film(small, 1))
+        assert small.status() == 0
+        answers: list[int] = []
+
+        def send() -> None:
+            second.send(begin_a_film(second, 40))
+            answers.append(second.status())
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        sending.join(1)  # far longer than it takes where there is room
+        assert not answers
+        first.send(rest)
+        assert first.status() == 0
+        sending.join()
+        assert answers == [0]
+
+
+@pytest.mark.parametrize("tight", [PDU_SECONDS], indirect=True)
+def test_who_stalls_and_holds_the_memory_that_others_wait_for_is_hung_up_on(tight: int) -> None:
+    with Wire(tight) as stalled, Wire(tight, seconds=60) as other:
+        begin_a_film(stalled, 40)
+        other.send(begin_a_film(other, 40))
+        assert other.status() == 0
+        assert stalled.is_closed_by_peer()
+
+
 # Descriptors ---------------------------------------------------------------------------------
 
 
