@@ -159,17 +159,22 @@ def console(settings: Settings, origins: Mapping[str, str]) -> None:
     from commands.user import first_user
     from console.app import make_app
     from console.context import Context
+    from console.pictures.shown import Pictures
     from console.security.passwords import Passwords
     from console.security.seen import Seen
     from scp_service.http_server import serving_http
 
     stop = _begin("console", settings)
     web, passwords = settings.console, Passwords()
-    with _running("console", settings) as (database, store), closing(Trail(settings)) as trail:
+    with (
+        _running("console", settings) as (database, store),
+        closing(Trail(settings)) as trail,
+        closing(Pictures(settings, store)) as pictures,
+    ):
         if (first := first_user(database, passwords)) is not None:
             # To the terminal, and not to the log.
             print(f"\nFirst login to the console: user admin, password {first}\n", flush=True)
-        context = Context(settings, origins, database, store, trail, passwords, Seen())
+        context = Context(settings, origins, database, store, trail, passwords, Seen(), pictures)
         if web.is_in_the_clear:
             _log.warning("TLS is not enabled: passwords and patient data pass UNENCRYPTED.")
         served = serving_http(

@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from audit import Trail
+from console.pictures.shown import Pictures
 from console.security.passwords import Passwords
 from console.security.seen import Seen
 from db.files import FileStore
@@ -29,6 +30,7 @@ class Context:
     trail: Trail
     passwords: Passwords
     seen: Seen
+    pictures: Pictures
 
     def now(self) -> datetime:
         """Return the present by the database's clock, aware and in UTC."""

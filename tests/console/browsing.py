@@ -17,6 +17,7 @@ from audit import Trail
 from audit.trail import folder_of
 from console.app import make_app
 from console.context import Context
+from console.pictures.shown import Pictures
 from console.security.passwords import Passwords
 from console.security.seen import Seen
 from db import accounts
@@ -61,8 +62,8 @@ def running_console(database: Database, folder: Path, **values: Any) -> Iterator
     settings = load(overrides, environ={}).settings
     store = FileStore(folder)
     store.prepare()
-    with closing(Trail(settings)) as trail:
-        yield Context(settings, {}, database, store, trail, Passwords(QUICK), Seen())
+    with closing(Trail(settings)) as trail, closing(Pictures(settings, store)) as pictures:
+        yield Context(settings, {}, database, store, trail, Passwords(QUICK), Seen(), pictures)
 
 
 @contextmanager
