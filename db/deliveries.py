@@ -168,7 +168,14 @@ def record_failure(
         _move(session, delivery, parcel, DeliveryState.PENDING, reason, now)
 
 
-def resend(session: Session, study_id: int, *, everything: bool, now: datetime) -> int:
+def resend(
+    session: Session,
+    study_id: int,
+    *,
+    everything: bool,
+    now: datetime,
+    reason: str = "sent again by hand",
+) -> int:
     """Send a study's results again: all of them, or only what waits or was rejected."""
     rows = session.scalars(
         select(Delivery)
@@ -199,7 +206,7 @@ def resend(session: Session, study_id: int, *, everything: bool, now: datetime) 
             DeliveryState.PENDING,
             study_id=study_id,
             at=now,
-            reason="sent again by hand",
+            reason=reason,
         )
     return len(again)
 

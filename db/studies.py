@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, exists, select
@@ -30,7 +31,9 @@ def has_quiet(session: Session, *, quiet_seconds: float, now: datetime) -> bool:
     return session.execute(_quiet(quiet_seconds, now).limit(1)).first() is not None
 
 
-def retry(session: Session, study_id: int, *, now: datetime) -> int:
+def retry(
+    session: Session, study_id: int, *, now: datetime, reason: str = "retried by hand"
+) -> int:
     """Try again what went wrong with a study; return how many things were put back to work.
 
     Quarantined and refused images are read anew (what is refused may have changed since), which
@@ -38,31 +41,49 @@ def retry(session: Session, study_id: int, *, now: datetime) -> int:
     stopped, is made anew. Its deliveries are `db.deliveries.resend`'s.
     """
     study = session.get_one(Study, study_id, with_for_update=True)
-    again = [
-        instance
-        for instance in study.instances
-        if instance.current
-        and (
-            instance.state is InstanceState.QUARANTINED
-            or (
-                instance.state is InstanceState.REFUSED
-                and instance.refusal_code != "altered_duplicate"
-            )
-        )
-    ]
-    for instance in again:
-        images.reopen(session, instance, reason="retried by hand", now=now)
-    queue.renew(session, TaskKind.READ, [instance.id for instance in again], now=now)
+    again = [each for each in _readable(study) if each.state is not InstanceState.READ]
+    _reopen(session, again, reason=reason, now=now)
     report_failed = study.state is StudyState.FAILED or _lacks_a_result(session, study)
     if again or report_failed:
-        move(session, study, StudyState.OPEN, reason="retried by hand", now=now)
+        move(session, study, StudyState.OPEN, reason=reason, now=now)
     return len(again) + int(report_failed)
+
+
+def read_anew(session: Session, study_id: int, *, reason: str, now: datetime) -> int:
+    """Have all images of a study read by the bundle that is active now; return how many.
+
+    That makes a further revision of its report, which goes to its destinations. A study that is
+    still being worked on is left alone: 0.
+    """
+    study = session.get_one(Study, study_id, with_for_update=True)
+    again = [] if study.state is StudyState.OPEN else _readable(study)
+    if again:
+        _reopen(session, again, reason=reason, now=now)
+        move(session, study, StudyState.OPEN, reason=reason, now=now)
+    return len(again)
 
 
 def move(session: Session, study: Study, state: StudyState, *, reason: str, now: datetime) -> None:
     """Bring a study into a state, with the reason in its history."""
     study.state = state
     record(session, Subject.STUDY, study.id, state, study_id=study.id, at=now, reason=reason)
+
+
+def _readable(study: Study) -> list[Instance]:
+    """Return the images that stand for their SOP Instance UID and are settled, however."""
+    return [
+        each
+        for each in study.instances
+        if each.current
+        and each.state is not InstanceState.RECEIVED
+        and each.refusal_code != "altered_duplicate"
+    ]
+
+
+def _reopen(session: Session, instances: Sequence[Instance], *, reason: str, now: datetime) -> None:
+    for instance in instances:
+        images.reopen(session, instance, reason=reason, now=now)
+    queue.renew(session, TaskKind.READ, [instance.id for instance in instances], now=now)
 
 
 def _lacks_a_result(session: Session, study: Study) -> bool:

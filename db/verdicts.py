@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from db.agreement import cohens_kappa
 from db.models import Instance, StoredReading, Study, Verdict
@@ -117,9 +117,10 @@ def add(session: Session, new: NewVerdict, *, now: datetime) -> Verdict:
 
 
 def of_study(session: Session, study_id: int) -> list[Verdict]:
-    """List the verdicts on a study's films, the latest last."""
+    """List the verdicts on a study's films, the latest last, each with its reading."""
     of_films = Verdict.instance_id.in_(select(Instance.id).where(Instance.study_id == study_id))
-    return list(session.scalars(select(Verdict).where(of_films).order_by(Verdict.id)))
+    query = select(Verdict).where(of_films).order_by(Verdict.id)
+    return list(session.scalars(query.options(selectinload(Verdict.reading))))
 
 
 def agreement(

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from console.pages import login, password, worklist
+from console.pages import films, login, password, study, study_done, verdicts, worklist
 
-ROUTERS: tuple[APIRouter, ...] = (login.router, password.router, worklist.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    login.router,
+    password.router,
+    worklist.router,
+    study.router,
+    study_done.router,
+    films.router,
+    verdicts.router,
+)

@@ -20,4 +20,4 @@ class Entry:
         return path == self.path or (self.path != "/" and path.startswith(f"{self.path}/"))
 
 
-NAVIGATION = (Entry("Worklist", "/"),)
+NAVIGATION = (Entry("Worklist", "/"), Entry("Verdicts", "/verdicts"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,11 +15,13 @@ from console.pictures.heat import Heat, Job
 from console.pictures.pool import PoolOnDemand
 from console.pictures.tags import Tag, tags
 from db.files import FileStore
+from db.models import ShadowReading
 from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.isolation import ChildFailedError
 from inference.prepare import Limits
-from inference.reading import Reading, Refusal, RefusedError
+from inference.reading import Refusal, RefusedError
 from inference.worker.registry import Registry
+from inference.worker.shadow import row_of
 from settings import Settings
 
 _KEPT_BYTES = 96 * 2**20
@@ -66,6 +69,7 @@ class Pictures:
             memory_bytes=_NETWORK_MEMORY_BYTES,
             idle_seconds=_IDLE_SECONDS,
         )
+        self._own: Cache[list[str]] = Cache(1, lambda _: 0)  # to verify a bundle takes a moment
         self._made: Cache[bytes] = Cache(_KEPT_BYTES, len)
         self._heats: Cache[Heat] = Cache(_KEPT_HEAT_BYTES, lambda heat: heat.cells.nbytes)
 
@@ -101,15 +105,15 @@ class Pictures:
 
         return self._heats.get(("heat", film.id, film.file_sha256, label), make)
 
-    def read_again(self, film: StoredFilm, label: str) -> tuple[Reading | Refusal, Bundle]:
-        """Read a film with the bundle `label`; return what it says, and the bundle.
+    def read_beside(self, film: StoredFilm, label: str) -> ShadowReading:
+        """Read a film with the bundle `label`, for comparison alone; return the row to keep.
 
         Raises:
             CannotBeShownError: the bundle cannot be used.
         """
         bundle = self._bundle(label)
         job = self._job(film, bundle)
-        return _plainly(lambda: self._networks.run(heats.read_again, job)), bundle
+        return row_of(_plainly(lambda: self._networks.run(heats.read_again, job)), bundle)
 
     def tags(self, path: str) -> list[Tag]:
         """Return the elements of a kept film or result, by its path below the data folder.
@@ -119,18 +123,10 @@ class Pictures:
         """
         return _plainly(lambda: self.pool.run(tags, self._store.path(path)))
 
-    def bundles(self) -> list[Bundle]:
-        """List the bundles that can read: the packaged, the configured and the registered ones.
-
-        Raises:
-            BundleError: the packaged one is damaged.
-        """
-        found = {each.bundle.label: each.bundle for each in self._registry.listed() if each.bundle}
-        configured = self._settings.worker.bundle
-        if configured is not None:
-            bundle = load_bundle(configured)
-            found.setdefault(bundle.label, bundle)
-        return list(found.values())
+    def labels(self) -> list[str]:
+        """List the bundles that may be asked, by id and version; not verified."""
+        registered = [f"{identity} {version}" for identity, version in self._registry.names()]
+        return list(dict.fromkeys([*self._own.get("labels", self._own_labels), *registered]))
 
     def close(self) -> None:
         """End the child processes."""
@@ -144,14 +140,23 @@ class Pictures:
             lambda: _plainly(lambda: self.pool.run(make, path, most, key=film.path)),
         )
 
+    def _own_labels(self) -> list[str]:
+        """Name the bundles that are there without being registered: packaged and configured."""
+        found = []
+        for folder in (None, self._settings.worker.bundle):
+            with suppress(BundleError):
+                found.append(load_bundle(folder).label)
+        return found
+
     def _bundle(self, label: str) -> Bundle:
+        configured = self._settings.worker.bundle
         try:
-            fitting = [each for each in self.bundles() if each.label == label]
-            if not fitting:
-                raise CannotBeShownError(f"The bundle {label} is not registered here (any more).")
-            return for_site(fitting[0], self._settings.worker.prevalence)
+            bundle = None if configured is None else load_bundle(configured)
+            if bundle is None or bundle.label != label:
+                bundle = self._registry.find(label.replace(" ", "/", 1))
+            return for_site(bundle, self._settings.worker.prevalence)
         except BundleError as error:
-            raise CannotBeShownError(f"The bundle cannot be used: {error}.") from None
+            raise CannotBeShownError(f"The bundle {label} cannot be used: {error}.") from None
 
     def _job(self, film: StoredFilm, bundle: Bundle) -> Job:
         worker = self._settings.worker

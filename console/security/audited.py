@@ -99,6 +99,20 @@ def security_changed(
     )
 
 
+def acted(context: Context, who: Who, description: str, resource: str) -> None:
+    """Something was done with what is kept: sent or read again, judged, given away."""
+    context.trail.add(
+        events.alert(
+            context.trail.now(),
+            events.RESTRICTED_FUNCTION,
+            reporter=context.trail.ours,
+            performer=_person(who),
+            description=description,
+            resource=resource,
+        )
+    )
+
+
 def _authentication(context: Context, name: str, address: str, kind: Code, why: str = "") -> None:
     context.trail.add(
         events.authentication(

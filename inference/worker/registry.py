@@ -61,6 +61,10 @@ class Registry:
         first = Listed(packaged.id, packaged.version, packaged.path, True, packaged, None)
         return [first, *(self._listed(path) for path in self._paths())]
 
+    def names(self) -> list[tuple[str, str]]:
+        """List id and version of what is registered beside the packaged bundle, not verified."""
+        return [(path.parent.name, path.name) for path in self._paths()]
+
     def look_up(self, name: str) -> Listed:
         """Return the entry `ID/VERSION`, or the only one that is called `ID`.
 

@@ -237,7 +237,7 @@ class ShadowReader:
                 if lease.task_id not in held:
                     _log.warning("A reading in shadow was dropped: its task was taken over.")
                 elif not isinstance(outcome, Failure):
-                    shadows.record(session, lease, _row(outcome, second.bundle), now=now)
+                    shadows.record(session, lease, row_of(outcome, second.bundle), now=now)
                 elif lease.attempts >= self._settings.worker.max_attempts:
                     shadows.fail(session, lease, reason=outcome.reason, now=now)
                 else:
@@ -268,7 +268,7 @@ def _done(future: Future[Reading | Refusal], stop: threading.Event) -> bool:
     return False
 
 
-def _row(outcome: Reading | Refusal, bundle: Bundle) -> ShadowReading:
+def row_of(outcome: Reading | Refusal, bundle: Bundle) -> ShadowReading:
     """Make the row of a reading in shadow; of what and when is set where it is recorded."""
     row = ShadowReading(bundle=bundle.label, device_uid=device(bundle).uid, boxes=[])
     if isinstance(outcome, Refusal):

@@ -41,6 +41,7 @@ from tests.db.makers import (
     report,
     reported_study,
     rows,
+    send_all,
     stored_reading,
     uid,
 )
@@ -616,3 +617,23 @@ def _await_report(database: Database) -> None:
     receive(database, film())
     read_all(database)
     close_quiet(database, 0)
+
+
+def test_a_reported_study_is_read_anew_as_a_further_revision(
+    database: Database, clock: Clock
+) -> None:
+    study_id = reported_study(database, clock)
+    send_all(database)
+    with database.write() as session:
+        assert studies.read_anew(session, study_id, reason="read anew by ann", now=clock.now) == 1
+        assert studies.read_anew(session, study_id, reason="read anew by ann", now=clock.now) == 0
+    assert events(database, study_id)[-2:] == [
+        ("instance", "received", "read anew by ann"),
+        ("study", "open", "read anew by ann"),
+    ]
+    read_all(database)
+    clock.move(seconds=10)
+    close_quiet(database)
+    report(database)
+    assert [each.revision for each in rows(database, Report)] == [1, 2]
+    assert len(rows(database, StoredReading)) == 2

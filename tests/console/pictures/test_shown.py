@@ -19,7 +19,6 @@ from db.files import FileStore
 from inference.bundle import load_bundle
 from inference.isolation import ChildFailedError
 from inference.predict import Raw
-from inference.reading import Reading
 from settings import Settings
 from tests.console.pictures.test_film import opened, unpack
 from tests.inference.films import make_film
@@ -77,10 +76,10 @@ def test_heat_lies_on_the_film_where_its_opacity_is(pictures: Pictures, tmp_path
     rows, columns = np.mgrid[0:32, 0:32] * 16 + 8
     inside = (columns >= x) & (columns < x + width) & (rows >= y) & (rows < y + height)
     assert heat.cells[inside].mean() > 2 * heat.cells[~inside].mean()
-    reading, bundle = pictures.read_again(film, label)
-    assert isinstance(reading, Reading)
-    assert (reading.bundle, bundle.label) == (label, label)
-    with pytest.raises(CannotBeShownError, match="not registered"):
+    row = pictures.read_beside(film, label)
+    assert (row.bundle, row.finding, row.refusal_code) == (label, "opacity", None)
+    assert pictures.labels() == [label]
+    with pytest.raises(CannotBeShownError, match="is registered"):
         pictures.heat(film, "other 9")
 
 
