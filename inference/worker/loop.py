@@ -29,6 +29,7 @@ from db.keeper import LeaseKeeper
 from db.models import Instance
 from db.session import Database
 from db.states import TaskKind
+from inference.grey import grey
 from inference.isolation import IsolatedPool
 from inference.outcome import outcome
 from inference.predict import Predictor, Raw
@@ -310,7 +311,9 @@ class Worker:
             self._outcomes.others.append((film.lease, refused(film.lease, said)))
         else:
             urgent = is_urgent(said, film.model.predictor.bundle, self._settings.priority)
-            row = to_row(said, film.lease.subject_id, film.model.device, urgent=urgent)
+            row = to_row(
+                said, film.lease.subject_id, film.model.device, grey(film.film), urgent=urgent
+            )
             self._outcomes.readings.append((film.lease, row))
 
     def _predict(self, network: Executor) -> None:

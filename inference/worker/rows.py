@@ -10,6 +10,7 @@ from db.files import FileStore
 from db.models import Instance, StoredReading
 from db.reports import Material
 from db.states import Priority
+from inference.grey import Grey
 from inference.reading import (
     Box,
     Device,
@@ -24,7 +25,9 @@ from inference.report.look import Look, Overlays
 from settings import Destination, ImagingDestination, Settings
 
 
-def to_row(said: Reading, instance_id: int, device: Device, *, urgent: bool) -> StoredReading:
+def to_row(
+    said: Reading, instance_id: int, device: Device, film_grey: Grey, *, urgent: bool
+) -> StoredReading:
     """Make the row of a reading; when it was made is set where it is recorded."""
     return StoredReading(
         instance_id=instance_id,
@@ -40,6 +43,8 @@ def to_row(said: Reading, instance_id: int, device: Device, *, urgent: bool) -> 
         threshold=said.threshold,
         urgent=urgent,
         boxes=[asdict(box) for box in said.boxes],
+        grey_mean=film_grey.mean,
+        grey_spread=film_grey.spread,
     )
 
 

@@ -120,6 +120,8 @@ def test_every_destination_gets_the_overlays_of_its_own_look(
     assert got == {"pacs": [sr, usual], "viewer": [sr, small], "worklist": [sr], "boxes": []}
     sizes = {key: dcmread(store.path(results[key].path)).Rows for key in (usual, small)}
     assert sizes == {usual: 512, small: 128}
+    (reading,) = rows(database, StoredReading)
+    assert 0 < reading.grey_spread < reading.grey_mean < 255
 
 
 def test_a_database_that_fails_for_a_while_costs_no_reading(
