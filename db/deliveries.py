@@ -126,6 +126,7 @@ def record_sent(session: Session, sent: Sequence[Sent], *, now: datetime) -> Non
         delivery.status = each.status
         delivery.sent_as = each.sent_as
         delivery.sent_at = now
+        delivery.first_sent_at = delivery.first_sent_at or now
         delivery.commit_at = now if each.commit else None
         _move(session, delivery, each.parcel, DeliveryState.SENT, None, now)
 

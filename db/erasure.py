@@ -17,6 +17,7 @@ from db.models import Delivery, Instance, Report, Result, Study, Task
 from db.retention import files_of, forget, tasks_of
 from db.session import Database
 from db.states import DeliveryState, StudyState, TaskState
+from db.sums import stale
 
 REASON = "erased on request"
 
@@ -86,6 +87,7 @@ def erase(database: Database, store: FileStore, study_id: int, *, now: datetime)
             raise BusyError
         for path in files_of(session, study_id):
             store.remove(path)
+        stale.mark_study(session, study_id, now=now)
         forget(session, study_id, reason=REASON, now=now)
 
 

@@ -2,8 +2,8 @@
 commitments that are asked of us; which bundles are in use, what a second one would have said, and
 what people say of a reading.
 
-The tables of `db.people` and `db.configuration` are named here too, so that whoever knows the tables
-knows all of them. Times are aware UTC datetimes; states are enums of `db.states`.
+The tables of `db.people`, `db.configuration` and `db.sums` are named here too, so that whoever knows
+the tables knows all of them. Times are aware UTC datetimes; states are enums of `db.states`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,15 @@ from db.states import (
     TaskKind,
     TaskState,
 )
+from db.sums.models import (
+    DeliverySum,
+    FilmSum,
+    ReadingSum,
+    ShadowSum,
+    StaleHour,
+    StudySum,
+    SummedUntil,
+)
 
 __all__ = [
     "Alarm",
@@ -51,21 +60,32 @@ __all__ = [
     "CommitmentRequest",
     "ConfigurationChange",
     "Delivery",
+    "DeliverySum",
     "DestinationPause",
     "Event",
+    "FilmSum",
     "Instance",
     "LoginAttempt",
     "LoginSession",
+    "ReadingSum",
     "Report",
     "ReportedInstance",
     "Result",
     "ShadowReading",
+    "ShadowSum",
+    "StaleHour",
     "StoredReading",
     "Study",
+    "StudySum",
+    "SummedUntil",
     "Task",
     "User",
     "columns_of",
 ]
+
+
+_TROUBLE = "state IN ('refused', 'quarantined', 'rejected')"
+"""Of events: films that were not read, objects that were not taken."""
 
 
 class Study(Base):
@@ -141,7 +161,7 @@ class Instance(Base):
     source_ae: Mapped[str] = mapped_column(String(16))
     called_ae: Mapped[str] = mapped_column(String(16))
     source_address: Mapped[str] = mapped_column(String(64))
-    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When it was read, refused or quarantined: the time that reports carry."""
 
@@ -177,7 +197,11 @@ class StoredReading(Base):
     urgent: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether it made its study go first, by the settings when it was read."""
     boxes: Mapped[list[dict[str, float]]] = mapped_column(JSON)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    grey_mean: Mapped[float | None] = mapped_column(Float)
+    """Mean grey of the film as the network got it, 0 (black) to 255; None: not measured."""
+    grey_spread: Mapped[float | None] = mapped_column(Float)
+    """Standard deviation of the same."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
     instance: Mapped[Instance] = relationship(back_populates="readings")
 
@@ -264,6 +288,8 @@ class Delivery(Base):
     """SOP Instance UID it was sent as, where the destination needed another form."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    first_sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """As `sent_at`, and left as it is where the object is sent again."""
     commit_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When storage commitment is asked for next; None: it is not, or not any more."""
     commit_attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
@@ -463,7 +489,11 @@ class Event(Base):
     """One change of state: what, when and why. Never changed, never deleted but with its study."""
 
     __tablename__ = "event"
-    __table_args__ = IDS_ARE_USED_ONCE
+    __table_args__ = (
+        Index("ix_event_trouble", "at",
+              sqlite_where=text(_TROUBLE), postgresql_where=text(_TROUBLE)),
+        IDS_ARE_USED_ONCE,
+    )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -25,6 +25,7 @@ from db.models import (
 )
 from db.states import InstanceState, Priority, StudyState, Subject, TaskKind
 from db.studies import move
+from db.sums import stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ def record_reports(session: Session, finished: Sequence[FinishedReport], *, now:
     )
     results = _add_reports(session, finished)
     plan(session, results, now=now)
+    stale.mark(session, [study.created_at for study in studies.values()], now=now)
     for each in finished:
         study, report = studies[each.source.study_id], each.report
         study.revision = each.source.revision

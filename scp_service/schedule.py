@@ -1,4 +1,4 @@
-"""Jobs that happen by the clock: quiet studies, lost leases, retention, digests, archives.
+"""Jobs that happen by the clock: quiet studies, lost leases, sums, retention, digests, archives.
 
 Where several machines run them, most jobs run on each, and take turns row by row. What would be
 done twice (archives that are polled, the self-test, the check of files, backups) is done by the
@@ -44,6 +44,7 @@ _WATCH_SECONDS = 15
 _LEAD_SECONDS = 15
 _BACKUP_MINUTES = 10
 """How often the scheduler looks whether the backup of the day is made."""
+_SUM_SECONDS = 60
 _STALE_SECONDS = 3600.0
 _LONGEST_WAIT_SECONDS = 60.0
 """Longest lease of a delivery, and longest wait after a failed reading or report."""
@@ -183,6 +184,14 @@ class Jobs:
         if removed:
             _log.info("%d half written results of killed workers were removed.", removed)
 
+    def sum_up(self, stop: threading.Event) -> None:
+        """Sum up the hours that are over; ends early when `stop` is set."""
+        # Only here: numpy is of use to nothing else in this process until there is a console.
+        from db.sums import keep
+
+        while keep.advance(self._database) and not stop.is_set():
+            pass
+
     def check_files(self) -> int:
         """Compare every stored file with its recorded digest; return how many do not fit."""
         with self._database.read() as session:
@@ -234,6 +243,7 @@ def run_jobs(jobs: Jobs, settings: Settings, stop: threading.Event) -> None:
     every(_guarded(jobs.return_lost_tasks), "interval", seconds=_EXPIRED_SECONDS)
     every(_guarded(jobs.delete_expired_studies), "cron", minute=17)
     every(_guarded(jobs.watch), "interval", seconds=_WATCH_SECONDS)
+    every(alone(partial(jobs.sum_up, stop)), "interval", seconds=_SUM_SECONDS)
     if settings.self_test.every_minutes:
         test = partial(jobs.test_self, stop)
         every(alone(test), "interval", minutes=settings.self_test.every_minutes)
