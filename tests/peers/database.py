@@ -42,6 +42,13 @@ class Postgres:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return f"postgresql+psycopg://postgres@/{name}?host={self._data}"
 
+    def database_or_existing(self, name: str) -> str:
+        """Return the URL of a database, which is created where it is not there."""
+        try:
+            return self.database(name)
+        except psycopg.errors.DuplicateDatabase:
+            return f"postgresql+psycopg://postgres@/{name}?host={self._data}"
+
     def start(self) -> None:
         """Start it, also after `stop_at_once`; the databases and their URLs stay the same."""
         options = f"-h '' -k {self._data}"
