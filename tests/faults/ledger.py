@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -66,6 +67,18 @@ FAULTS: dict[str, tuple[str, str]] = {
         "no hang, no crash of a parent, each read or refused, no value of the file in a reason",
     ),
     "16": ("soak", "nothing lost, RSS slope about 0"),
+    "17a": (
+        "kill -9 of `hilum fetch` while films come by C-GET",
+        "the same command goes on; each film once, one SR each",
+    ),
+    "17b": (
+        "kill -9 of `hilum fetch`, or of the listener, while films come by C-MOVE",
+        "the same command goes on; each film once, one SR each",
+    ),
+    "18": (
+        "kill -9 of the STOW-RS server while films come",
+        "each acknowledged film is one file, one row, one SR in the PACS; no orphan file",
+    ),
 }
 """Each fault by its key, with its name and the figure asked."""
 
@@ -79,6 +92,7 @@ HEADER = (
     "lost",
     "twice",
     "well again after",
+    "took",
     "asked for",
     "held",
 )
@@ -109,6 +123,8 @@ class Row:
     seed: int
     held: bool
     tally: Tally
+    seconds: float
+    """How long all of it took."""
 
     def cells(self) -> list[str]:
         """Return the line as text, in the order of `HEADER`."""
@@ -126,6 +142,7 @@ class Row:
             str(tally.lost),
             str(tally.duplicated),
             "-" if again is None else f"{again:.1f} s",
+            f"{self.seconds:,.0f} s",
             asked,
             f"{held}; {tally.remark}" if tally.remark else held,
         ]
@@ -135,33 +152,35 @@ class Ledger:
     """The rows of one seed, in a folder: a fault that runs again replaces its row."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self._folder = folder / str(seed)
+        self.folder = folder / str(seed)
         self._seed = seed
 
     @contextmanager
     def fault(self, fault: str, database: str = "") -> Iterator[Tally]:
         """Count what a fault costs; it has held unless the block ends with an error."""
         assert fault in FAULTS
+        self.folder.mkdir(parents=True, exist_ok=True)
         tally = Tally()
+        began = time.monotonic()
         held = False
         try:
             yield tally
             held = not (tally.lost or tally.duplicated)
             assert held, f"{tally.lost} lost, {tally.duplicated} twice"
         finally:
-            self._keep(Row(fault, database, self._seed, held, tally))
+            seconds = time.monotonic() - began
+            self._keep(Row(fault, database, self._seed, held, tally, round(seconds, 1)))
 
     def rows(self) -> list[Row]:
         """Return all rows."""
         rows = []
-        for file in self._folder.glob("*.json"):
+        for file in self.folder.glob("*.json"):
             values = json.loads(file.read_text(encoding="utf-8"))
             rows.append(Row(**{**values, "tally": Tally(**values["tally"])}))
         return rows
 
     def _keep(self, row: Row) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        file = self._folder / f"{row.fault}-{row.database or 'none'}.json"
+        file = self.folder / f"{row.fault}-{row.database or 'none'}.json"
         file.write_text(json.dumps(asdict(row), indent=2), encoding="utf-8")
 
 

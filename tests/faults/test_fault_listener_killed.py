@@ -65,7 +65,7 @@ def _one_life(service: Whole, sender: Sender, first: int, moment: float) -> None
         hilum_process(["listen"], service.env, folder=service.folder) as listener,
         ThreadPoolExecutor(1) as pool,
     ):
-        listener.wait_for(service.answers)
+        listener.wait_for("Listening on port")
         sending = pool.submit(sender.send, sender.left(first))
         threading.Event().wait(moment * _LONGEST_LIFE_SECONDS)
         listener.kill()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import statistics
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -31,9 +33,22 @@ MOST_MEGABYTES_A_THOUSAND = 3.0
 _LOOK_SECONDS = 1.0
 _MEGABYTE = 1_000_000
 _ENV = {"HILUM_WORKER__DECODE_PROCESSES": "1"}
+_ROLES = ("serve", "listen", "work", "deliver", "schedule")
+_CHILDREN = "decode"
+"""The worker's children."""
 
-Look = tuple[int, float]
-"""How many films had been received, and megabytes that all processes of the service held."""
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How many films had been received, and megabytes that each process of the service held."""
+
+    films: int
+    held: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        """What all of them held together."""
+        return sum(self.held.values())
 
 
 @pytest.mark.faults
@@ -63,11 +78,13 @@ def test_a_soak(
             wait_until(lambda: service.count(Task) < 2 * CHUNK, "the queue to move", seconds=300)
         service.wait_until_idle(films, seconds=600)
         count(tally, service, acknowledged, storescp)
-        slope = _slope([look for look in looks if look[0] >= WARM_SHARE * films])
-        first_held, last_held = looks[len(looks) // 3][1], looks[-1][1]
+        _keep(looks, ledger.folder / "soak.csv")
+        warm = [look for look in looks if look.films >= WARM_SHARE * films]
+        slope = _slope(warm, lambda look: look.total)
+        each = ", ".join(f"{name} {_slope(warm, _of(name)):+.2f}" for name in warm[-1].held)
         tally.remark = (
-            f"{slope:+.2f} MB a thousand films once warm"
-            f" ({first_held:.0f} MB after a third of the time, {last_held:.0f} MB at the end)"
+            f"{slope:+.2f} MB a thousand films once warm ({each});"
+            f" {warm[0].total:.0f} MB then, {warm[-1].total:.0f} MB at the end"
         )
         assert slope < MOST_MEGABYTES_A_THOUSAND
 
@@ -80,7 +97,7 @@ def watching(service: Whole, serve: ChildProcess) -> Iterator[list[Look]]:
 
     def look() -> None:
         while not over.wait(_LOOK_SECONDS):
-            looks.append((service.count(Instance), _held(serve)))
+            looks.append(Look(service.count(Instance), _held(serve)))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -91,19 +108,34 @@ def watching(service: Whole, serve: ChildProcess) -> Iterator[list[Look]]:
         thread.join()
 
 
-def _held(serve: ChildProcess) -> float:
-    """Return the memory that each process has for itself, added up, in megabytes."""
-    total = 0
+def _held(serve: ChildProcess) -> dict[str, float]:
+    """Return the memory that each process has for itself, in megabytes, by its role."""
+    held = dict.fromkeys((*_ROLES, _CHILDREN), 0.0)
     for process in [psutil.Process(serve.pid), *serve.children()]:
         with suppress(psutil.NoSuchProcess):
-            total += process.memory_info().rss
-    return total / _MEGABYTE
+            role = "".join(process.cmdline()[-1:])
+            name = role if role in _ROLES else _CHILDREN
+            held[name] += process.memory_info().rss / _MEGABYTE
+    return held
 
 
-def _slope(looks: list[Look]) -> float:
+def _keep(looks: Sequence[Look], file: Path) -> None:
+    """Write down what each process held at every look."""
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        table = csv.DictWriter(opened, ["films", *_ROLES, _CHILDREN])
+        table.writeheader()
+        for look in looks:
+            table.writerow({"films": look.films} | {k: f"{v:.3f}" for k, v in look.held.items()})
+
+
+def _of(name: str) -> Callable[[Look], float]:
+    return lambda look: look.held[name]
+
+
+def _slope(looks: Sequence[Look], held: Callable[[Look], float]) -> float:
     """Return the growth in megabytes for each thousand films, by least squares."""
-    films, held = zip(*looks, strict=True)
-    return statistics.linear_regression(films, held).slope * 1000
+    films = [look.films for look in looks]
+    return statistics.linear_regression(films, list(map(held, looks))).slope * 1000
 
 
 def _copies(template: Path, folder: Path, number: int) -> list[Path]:
