@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +58,8 @@ class Whole:
 
         def idle() -> bool:
             with self.database.read() as session:
-                states = Counter(session.scalars(select(Study.state)))
+                query = select(Study.state, func.count()).group_by(Study.state)
+                states = dict(session.execute(query).tuples().all())
                 tasks = session.scalar(select(func.count()).select_from(Task))
             return states == {"reported": studies} and tasks == 0
 
