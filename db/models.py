@@ -2,8 +2,8 @@
 commitments that are asked of us; which bundles are in use, what a second one would have said, and
 what people say of a reading.
 
-The tables of `db.people`, `db.configuration` and `db.sums` are named here too, so that whoever knows
-the tables knows all of them. Times are aware UTC datetimes; states are enums of `db.states`.
+The tables of `db.people`, `db.configuration` and `db.sums` are named here too, so that whoever
+knows the tables knows all of them. Times are aware UTC datetimes; states are enums of `db.states`.
 """
 
 from __future__ import annotations
