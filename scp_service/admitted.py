@@ -27,6 +27,7 @@ from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from scp_service.budget import Account
+from scp_service.dozing import LOOK_SECONDS, Checkpoint, may_doze
 from scp_service.sockets import pdu_limit, receive
 from settings import Listener
 
@@ -85,6 +86,8 @@ class AdmittedSocket(AssociationSocket):
         self._act = association.dul.state_machine.do_action
         self._tell = server.refusals.tell
         self.account = Account(server.budget)
+        self._checkpoint = Checkpoint()
+        setattr(association, "_reactor_checkpoint", self._checkpoint)  # noqa: B010
         # `select` knows no descriptor beyond 1023; `poll` knows all.
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
@@ -126,7 +129,9 @@ class AdmittedSocket(AssociationSocket):
             return False
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
-        return bool(self._poll.poll(0))
+        # By what `ready` has looked at before, a response to the last request is in its queue.
+        patience = LOOK_SECONDS if may_doze(self.assoc) else 0
+        return bool(self._poll.poll(patience * 1000))
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly so many bytes, or fewer where the peer closes the connection.
@@ -156,6 +161,7 @@ class AdmittedSocket(AssociationSocket):
         """
         try:
             self._act(event)
+            self._checkpoint.ring()
         except Exception as error:
             if self.socket is None:
                 self.assoc.dul.kill_dul()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import sqlite3
 import struct
@@ -61,6 +62,12 @@ class Attacked:
     @property
     def descriptors(self) -> int:
         return psutil.Process(self.process.pid).num_fds()
+
+    def times_awake(self) -> int:
+        """Return how often its threads have gone to sleep so far."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        status = "".join((task / "status").read_text(encoding="utf-8") for task in tasks)
+        return sum(map(int, re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)))
 
     def works(self) -> None:
         """Demand that an echo is answered within a second, and that a film is taken."""
@@ -280,6 +287,18 @@ def test_of_the_protocol_version_bit_0_alone_counts(listener: Attacked) -> None:
     request = wire.associate_rq()
     with Wire(listener.port) as later:
         assert later.ask(request[:6] + b"\0\3" + request[8:])[0] == wire.ASSOCIATE_AC
+    listener.is_back_to_its_base()
+
+
+def test_associations_that_wait_cost_next_to_nothing(listener: Attacked) -> None:
+    """Their threads would look a thousand times a second, fifty associations fill a core."""
+    with ExitStack() as stack:
+        for _ in range(MOST):
+            assert stack.enter_context(Wire(listener.port)).ask()[0] == wire.ASSOCIATE_AC
+        before, begin = listener.times_awake(), time.monotonic()
+        time.sleep(1)  # a second in which nothing is said
+        looks = (listener.times_awake() - before) / (time.monotonic() - begin)
+        assert looks < 2 * MOST * 50
     listener.is_back_to_its_base()
 
 
