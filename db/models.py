@@ -28,7 +28,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from db.base import IDS_ARE_USED_ONCE, Base, columns_of
 from db.columns import Id, UtcDateTime, enum_of
 from db.configuration import ConfigurationChange, DestinationPause
-from db.people import ApiToken, LoginAttempt, LoginSession, User
+from db.people import AnsweredRequest, ApiToken, LoginAttempt, LoginSession, User
 from db.states import (
     AlarmKind,
     BundleRole,
@@ -53,6 +53,7 @@ from db.sums.models import (
 __all__ = [
     "Alarm",
     "AlarmNotice",
+    "AnsweredRequest",
     "ApiToken",
     "Base",
     "BundleChoice",

@@ -1,4 +1,5 @@
-"""The tables of those who use the console and the API: users, sessions, tokens, attempts to log in.
+"""The tables of those who use the console and the API: users, sessions, tokens,
+attempts to log in, and what their programs were answered.
 
 No secret is kept: of passwords an Argon2 hash, of what cookies and tokens hold a SHA-256.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, Boolean, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.base import IDS_ARE_USED_ONCE, Base
@@ -96,4 +97,23 @@ class LoginAttempt(Base):
     account: Mapped[str] = mapped_column(String(64))
     """SHA-256 of the name that was typed: people type passwords into that field too."""
     address: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class AnsweredRequest(Base):
+    """A request with an Idempotency-Key that was done, for as long as it may come again.
+
+    Neither the request nor the answer that is kept says anything of a patient.
+    """
+
+    __tablename__ = "answered_request"
+    __table_args__ = (UniqueConstraint("user_id", "key"), IDS_ARE_USED_ONCE)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("console_user.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(255))
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    """Of method, path and body: the same key with another request is a mistake."""
+    status: Mapped[int] = mapped_column(Integer)
+    body: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
