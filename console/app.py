@@ -17,11 +17,13 @@ from starlette.staticfiles import StaticFiles
 
 from console.api import ROUTERS as API
 from console.api.problem import PREFIX, problem
+from console.api.size import LimitedBody
 from console.context import Context
 from console.pages import ROUTERS as PAGES
 from console.pages.render import render_error
 from console.security.access import MustChangeError
 from console.security.headers import SecurityHeaders
+from console.shapes.base import Wrong
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ def make_app(context: Context) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="Hilum", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.context = context
+    app.add_middleware(LimitedBody)
     app.add_middleware(SecurityHeaders)
     app.mount("/static", _Static(directory=STATIC), name="static")
     for router in (*PAGES, *API):
@@ -67,10 +70,18 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _misunderstood(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # What was given is not repeated: it may be a patient's.
-    wrong = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()]
-    sentence = "; ".join(wrong) or "The request is not understood."
+    wrong = [
+        Wrong(
+            where=str(each["loc"][0]),
+            name=".".join(map(str, each["loc"][1:])) or "(all of it)",
+            detail=each["msg"],
+        )
+        for each in error.errors()
+    ]
+    sentence = "; ".join(f"{each.name}: {each.detail}" for each in wrong)
+    sentence = sentence or "The request is not understood."
     if request.url.path.startswith(PREFIX):
-        return problem(422, sentence)
+        return problem(422, sentence, errors=wrong)
     return await run_in_threadpool(render_error, request, 422, sentence)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 
 from audit import Trail
 from console.pictures.shown import Pictures
+from console.security.pace import Pace
 from console.security.passwords import Passwords
 from console.security.seen import Seen
 from db.files import FileStore
@@ -31,6 +32,7 @@ class Context:
     passwords: Passwords
     seen: Seen
     pictures: Pictures
+    pace: Pace = field(default_factory=Pace)
 
     def now(self) -> datetime:
         """Return the present by the database's clock, aware and in UTC."""

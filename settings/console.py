@@ -20,6 +20,11 @@ class Console(Section):
     session_hours: float = Field(
         12, gt=0, description="Everybody is logged out this long after the login, in hours."
     )
+    requests_per_minute: int = Field(
+        1200,
+        gt=0,
+        description="How many requests to the API a token or a login may make in a minute.",
+    )
     proxies: tuple[Network, ...] = Field(
         (),
         description="Addresses or networks of reverse proxies, whose X-Forwarded-For and"

@@ -4,4 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-ROUTERS: tuple[APIRouter, ...] = ()
+from console.api import actions, files, openapi, studies
+
+ROUTERS: tuple[APIRouter, ...] = (
+    openapi.router,
+    studies.router,
+    files.router,
+    actions.router,
+)

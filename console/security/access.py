@@ -10,12 +10,13 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 
 from console.context import Context, ContextDep
 from console.security import cookies, csrf
-from console.security.scopes import role_of
+from console.security.scopes import role_of, scope_of
 from console.security.secret import digest
 from console.security.who import Who
 from db import logins, tokens
@@ -100,14 +101,38 @@ def address_of(connection: HTTPConnection) -> str:
 def _at_least(needed: UserRole) -> Callable[[Who], Who]:
     def check(who: Annotated[Who, Depends(_who)]) -> Who:
         if not who.role.may(needed):
-            raise HTTPException(
-                403, f"This needs the role {needed.value}; yours is {who.role.value}."
-            )
+            sentence = f"This needs the role {needed.value}; yours is {who.role.value}."
+            raise HTTPException(403, sentence, _too_little(who, needed))
         return who
 
     return check
 
 
-Reader = Annotated[Who, Depends(_at_least(UserRole.READER))]
-Operator = Annotated[Who, Depends(_at_least(UserRole.OPERATOR))]
-Admin = Annotated[Who, Depends(_at_least(UserRole.ADMIN))]
+def _too_little(who: Who, needed: UserRole) -> dict[str, str]:
+    """Return how a program is told which scope its token lacks (RFC 6750 3)."""
+    if who.token_id is None:
+        return {}
+    scope = scope_of(needed).value
+    return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+
+
+_CHECKS = {role: _at_least(role) for role in UserRole}
+
+Known = Annotated[Who, Depends(_who)]
+"""Anybody who is known, in whatever role: for what holds for all calls alike."""
+Reader = Annotated[Who, Depends(_CHECKS[UserRole.READER])]
+Operator = Annotated[Who, Depends(_CHECKS[UserRole.OPERATOR])]
+Admin = Annotated[Who, Depends(_CHECKS[UserRole.ADMIN])]
+
+
+def role_needed(route: APIRoute) -> UserRole:
+    """Return the role that a route asks for.
+
+    Raises:
+        LookupError: it asks for none of the three.
+    """
+    for each in route.dependant.dependencies:
+        for role, check in _CHECKS.items():
+            if each.call is check:
+                return role
+    raise LookupError(f"{route.path} asks for no role")

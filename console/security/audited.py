@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from audit import events
-from audit.message import Code, Outcome, Participant
+from audit.message import Code, Instances, Outcome, Participant
 from console.context import Context
 from console.security.who import Who
 from db import accounts
@@ -27,14 +27,22 @@ def viewed(context: Context, who: Who, studies: Iterable[Study]) -> None:
                 now,
                 ours=context.trail.ours,
                 person=_person(who),
-                subject=events.Subject(
-                    study.study_instance_uid,
-                    study.patient_id,
-                    study.patient_name,
-                    study.accession_number,
-                ),
+                subject=_subject(study),
             )
         )
+
+
+def taken(context: Context, who: Who, study: Study, instances: Sequence[Instances]) -> None:
+    """Files of a study were given to somebody: what becomes of them is out of our hands."""
+    context.trail.add(
+        events.exported(
+            context.trail.now(),
+            ours=context.trail.ours,
+            destination=_person(who),
+            subject=_subject(study),
+            instances=instances,
+        )
+    )
 
 
 def listed(
@@ -123,6 +131,12 @@ def _authentication(context: Context, name: str, address: str, kind: Code, why: 
             outcome=Outcome.MINOR_FAILURE if why else Outcome.SUCCESS,
             why=why,
         )
+    )
+
+
+def _subject(study: Study) -> events.Subject:
+    return events.Subject(
+        study.study_instance_uid, study.patient_id, study.patient_name, study.accession_number
     )
 
 

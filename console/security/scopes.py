@@ -26,6 +26,11 @@ _ROLES = {
 }
 
 
+def scope_of(role: UserRole) -> Scope:
+    """Return the scope that a token needs to do what this role may."""
+    return next(scope for scope, stands_for in _ROLES.items() if stands_for is role)
+
+
 def role_of(scopes: Collection[str], role: UserRole) -> UserRole | None:
     """Return the role that a token with these scopes has in the name of a user with this role.
 

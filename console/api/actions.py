@@ -1,0 +1,90 @@
+"""What an operator has done with a study: tried again, sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from console.api import told
+from console.api.etags import IfMatch, demand
+from console.api.idempotency import IdempotencyKey, once
+from console.api.problem import documented
+from console.api.routes import StudyId, router_of
+from console.api.studies import missing
+from console.context import Context, ContextDep
+from console.security.access import Operator
+from console.security.who import Who
+from console.shapes.actions import Resend, Retried
+from db import deliveries, studies
+
+router: APIRouter = router_of("actions")
+
+_ERRORS = documented(404, 412, 413)
+
+
+@router.post("/studies/{study_id}/retry", response_model=Retried, responses=_ERRORS)
+def retry_study(
+    study_id: StudyId,
+    request: Request,
+    context: ContextDep,
+    who: Operator,
+    key: IdempotencyKey = None,
+    if_match: IfMatch = None,
+) -> Response:
+    """Put back to work what has failed of a study: films set aside or refused, a report that could
+    not be made, objects that were rejected or wait."""
+
+    def act(session: Session) -> Retried:
+        now = context.database.now(session)
+        films = studies.retry(session, study_id, now=now)
+        sent = deliveries.resend(session, study_id, everything=False, now=now)
+        return Retried(study_id=study_id, films=films, deliveries=sent)
+
+    return _with_study(context, who, request, study_id, key, if_match, None, act)
+
+
+@router.post("/studies/{study_id}/resend", response_model=Retried, responses=_ERRORS)
+def resend_study(
+    study_id: StudyId,
+    body: Resend,
+    request: Request,
+    context: ContextDep,
+    who: Operator,
+    key: IdempotencyKey = None,
+    if_match: IfMatch = None,
+) -> Response:
+    """Send the latest results of a study again, to all of their destinations."""
+
+    def act(session: Session) -> Retried:
+        now = context.database.now(session)
+        sent = deliveries.resend(session, study_id, everything=body.everything, now=now)
+        return Retried(study_id=study_id, films=0, deliveries=sent)
+
+    return _with_study(context, who, request, study_id, key, if_match, body, act)
+
+
+def _with_study(
+    context: Context,
+    who: Who,
+    request: Request,
+    study_id: int,
+    key: str | None,
+    if_match: str | None,
+    body: BaseModel | None,
+    act: Callable[[Session], BaseModel],
+) -> Response:
+    """Do something with a study once, if there is one and it is as the caller knows it."""
+
+    def with_it(session: Session) -> BaseModel:
+        found = told.whole(session, study_id, for_change=True)
+        if found is None:
+            raise missing(study_id)
+        demand(if_match, found)
+        return act(session)
+
+    return once(context, who, request, key, body, with_it)

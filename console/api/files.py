@@ -1,0 +1,65 @@
+"""The files that are kept: films as they came, results as they are sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
+
+from audit.message import Instances
+from console.api.problem import documented
+from console.api.routes import RowId, router_of
+from console.context import Context, ContextDep
+from console.security.access import Reader
+from console.security.audited import taken
+from console.security.who import Who
+from db.models import Instance, Report, Result, Study
+
+router: APIRouter = router_of("files")
+
+_DICOM = "application/dicom"
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A DICOM file (PS3.10).",
+        "content": {_DICOM: {"schema": {"type": "string", "format": "binary"}}},
+    },
+    **documented(404),
+}
+
+
+@router.get("/films/{film_id}/file", response_class=Response, responses=_ANSWERS)
+def read_film(film_id: RowId, context: ContextDep, who: Reader) -> Response:
+    """Return a film as the DICOM file that is kept: its data set byte for byte as it came."""
+    with context.database.read() as session:
+        film = session.get(Instance, film_id)
+        if film is None:
+            raise HTTPException(404, f"There is no film {film_id}.")
+        study = session.get_one(Study, film.study_id)
+    return _sent(context, who, study, film, f"film-{film_id}.dcm")
+
+
+@router.get("/results/{result_id}/file", response_class=Response, responses=_ANSWERS)
+def read_result(result_id: RowId, context: ContextDep, who: Reader) -> Response:
+    """Return an object of a report as the file that is sent to destinations."""
+    with context.database.read() as session:
+        result = session.get(Result, result_id)
+        if result is None:
+            raise HTTPException(404, f"There is no result {result_id}.")
+        study = _study_of(session, result)
+    return _sent(context, who, study, result, f"{result.kind}-{result_id}.dcm")
+
+
+def _study_of(session: Session, result: Result) -> Study:
+    return session.get_one(Study, session.get_one(Report, result.report_id).study_id)
+
+
+def _sent(context: Context, who: Who, study: Study, row: Instance | Result, name: str) -> Response:
+    path = context.files.path(row.path)
+    if not path.is_file():
+        raise HTTPException(404, "Its file is lost; `hilum doctor` says more about such files.")
+    taken(context, who, study, [Instances(row.sop_class_uid, 1)])
+    tag = {"ETag": f'"{row.file_sha256[:32]}"'}
+    return FileResponse(path, headers=tag, media_type=_DICOM, filename=name)
