@@ -16,7 +16,7 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import select
 
 from db.models import Study
-from tests.peers import ChildProcess, dcmsend, free_port, wait_until
+from tests.peers import ChildProcess, dcmsend, free_port, run_hilum, wait_until
 from tests.peers.as_is import Encoded, encoded, store_as_is
 from tests.scp_service.destinations.web_servers import Asked, Told, WebServer
 from tests.scp_service.scripted import Destination, Received
@@ -64,6 +64,48 @@ def test_nothing_of_a_patient_is_told_whatever_fails(tmp_path: Path, form: str) 
             "processes": "\n".join(command_lines(process)),
         }
     told["log"] += process.log()
+    assert_nothing_told(told)
+    if form == "json":
+        assert all(json.loads(line)["message"] for line in told["log"].splitlines())
+
+
+def test_one_film_names_its_patient_in_files_database_and_trail_alone(tmp_path: Path) -> None:
+    """Unlike the test above, all goes well: what is logged and counted is what is logged daily."""
+    env = {
+        "HILUM_LOG_LEVEL": "debug",
+        "HILUM_LOG_FORMAT": "json",
+        "HILUM_METRICS__ENABLED": "true",
+        "HILUM_METRICS__PORT": str(free_port()),
+    }
+    (film,) = list(canaries(tmp_path))[:1]
+    with ExitStack() as stack:
+        pacs = stack.enter_context(Destination())
+        to = [destination(pacs.port, pacs.ae_title)]
+        service = stack.enter_context(whole(tmp_path, destinations=to, env=env))
+        process = stack.enter_context(service.serving())
+        assert dcmsend([film], service.port, calling="CANASENDER").accepted == 1
+        wait_until(lambda: len(pacs.received) == 2, "report and overlay", seconds=120)
+        service.wait_until_idle(1)
+        told = {
+            "metrics": fetched(service, "HILUM_METRICS__PORT", "/metrics"),
+            "health": fetched(service, "HILUM_METRICS__PORT", "/health/ready"),
+            "processes": "\n".join(command_lines(process)),
+        }
+        forget = ["forget", "--patient-id", PATIENT, "--yes"]
+        erased = run_hilum(forget, service.env, folder=tmp_path)
+        assert erased.returncode == 0, erased.stderr
+        told["erasure"] = erased.stdout + erased.stderr
+    told["log"] = process.log()
+    trail = next((service.data / "audit").glob("*.audit")).read_text()
+    told["record of the erasure"] = next(x for x in trail.splitlines() if '"110110"' in x)
+    assert_nothing_told(told)
+    assert all(json.loads(line)["message"] for line in told["log"].splitlines())
+    assert NAME in trail, "the standard demands it there"
+    assert any(NAME.encode() in each.encoded for each in pacs.received)
+
+
+def assert_nothing_told(told: dict[str, str]) -> None:
+    """None of the texts is told anywhere, and what goes well is told of."""
     found = [
         f"{where}: {line}"
         for where, text in told.items()
@@ -73,8 +115,6 @@ def test_nothing_of_a_patient_is_told_whatever_fails(tmp_path: Path, form: str) 
     assert found == []
     assert "A film was read." in told["log"], "nothing was logged of what went well"
     assert "hilum_films_total" in told["metrics"]
-    if form == "json":
-        assert all(json.loads(line)["message"] for line in told["log"].splitlines())
 
 
 def canaries(folder: Path) -> Iterator[Path]:
