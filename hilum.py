@@ -399,9 +399,13 @@ def schema(
 @app.command()
 def forget(
     patient_id: Annotated[
-        str,
-        typer.Option(prompt=True, help="Whose data; asked for where it is not given."),
-    ],
+        list[str] | None,
+        typer.Option(help="Whose data; may be repeated. Asked for where it is not given."),
+    ] = None,
+    birth_date: Annotated[
+        str | None,
+        typer.Option(help="Only studies that name this one (YYYYMMDD); where IDs are not unique."),
+    ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Erase; without it, only tell what would be erased.")
     ] = False,
@@ -416,7 +420,11 @@ def forget(
     from commands.forget import forget as forget_patient
 
     sentences, done = forget_patient(
-        _load().settings, patient_id, really=yes, even_unsent=even_unsent
+        _load().settings,
+        patient_id or [typer.prompt("Patient ID")],
+        birth_date=birth_date,
+        really=yes,
+        even_unsent=even_unsent,
     )
     for sentence in sentences:
         _say(sentence)

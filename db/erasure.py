@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +31,8 @@ class BusyError(Exception):
 class Held:
     """What is held of a patient: ids of studies, and of those the ones that have not all been sent.
 
-    `destinations` have got results.
+    `destinations` have got results. `birth_dates` is how many different ones the studies name:
+    more than one may mean that two patients have the same ID from different issuers.
     """
 
     studies: tuple[int, ...]
@@ -39,11 +41,17 @@ class Held:
     results: int
     bytes: int
     destinations: tuple[str, ...]
+    birth_dates: int
 
 
-def held(session: Session, patient_id: str) -> Held:
-    """Look up what is held under exactly this Patient ID."""
+def held(session: Session, patient_id: str, birth_date: str | None = None) -> Held:
+    """Look up what is held under exactly this Patient ID, and birth date (DA) where it is given."""
     of_patient = select(Study.id).where(Study.patient_id == patient_id)
+    if birth_date is not None:
+        of_patient = of_patient.where(Study.patient_birth_date == birth_date)
+    named = select(func.count(Study.patient_birth_date.distinct())).where(
+        Study.id.in_(of_patient), Study.patient_birth_date != ""
+    )
     films = select(func.count(), func.coalesce(func.sum(Instance.size), 0)).where(
         Instance.study_id.in_(of_patient)
     )
@@ -68,7 +76,28 @@ def held(session: Session, patient_id: str) -> Held:
         result_count,
         int(film_bytes) + int(result_bytes),
         tuple(sorted(session.scalars(got))),
+        session.scalar(named) or 0,
     )
+
+
+def alike(session: Session, patient_ids: Sequence[str]) -> int:
+    """Count studies under other Patient IDs that may be meant.
+
+    Those differ in case, white space around, zeros in front, or in what follows a ^ (as where a
+    device writes the issuer behind the ID).
+    """
+    bare = func.ltrim(func.lower(func.trim(Study.patient_id)), "0")
+    meant = {each.strip().lower().split("^", 1)[0].lstrip("0") for each in patient_ids}
+    is_alike = [
+        condition
+        for each in meant
+        if each
+        for condition in (bare == each, bare.startswith(f"{each}^", autoescape=True))
+    ]
+    if not is_alike:
+        return 0
+    query = select(func.count(Study.id)).where(or_(*is_alike), Study.patient_id.not_in(patient_ids))
+    return session.scalar(query) or 0
 
 
 def erase(database: Database, store: FileStore, study_id: int, *, now: datetime) -> None:

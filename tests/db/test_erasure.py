@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from db.erasure import BusyError, erase, held, scrub
+from db.erasure import BusyError, alike, erase, held, scrub
 from db.files import FileStore
 from db.intake import Film
 from db.models import Event, Instance, Study
@@ -116,3 +116,46 @@ def test_bytes_that_earlier_deletions_left_go_too(database: Database, clock: Clo
     assert NAME.encode() in file.read_bytes()
     scrub(database)
     assert b"CANARY" not in file.read_bytes()
+
+
+def test_one_id_of_two_patients_is_told_and_the_birth_date_tells_them_apart(
+    database: Database, store: FileStore, clock: Clock
+) -> None:
+    receive(database, mine(patient_birth_date="19700101"), mine(patient_birth_date="19700101"))
+    receive(database, mine(patient_birth_date="19800101"), mine(patient_birth_date=""))
+    with database.read() as session:
+        assert held(session, PATIENT).birth_dates == 2
+        assert len(held(session, PATIENT).studies) == 4
+        one = held(session, PATIENT, "19700101")
+    assert (len(one.studies), one.films, one.birth_dates) == (2, 2, 1)
+    for study_id in one.studies:
+        erase(database, store, study_id, now=clock.now)
+    assert {each.patient_birth_date for each in rows(database, Study)} == {"19800101", ""}
+
+
+@pytest.mark.parametrize(
+    ("other", "is_alike"),
+    [
+        ("004711a", True),
+        (" 4711A ", True),
+        ("4711a^^^HOSPITAL", True),
+        ("4711a", False),  # that itself
+        ("4711", False),
+        ("4711ab", False),
+        ("4711a%", False),
+        ("14711a", False),
+    ],
+)
+def test_ids_that_may_be_meant_too_are_counted(
+    database: Database, other: str, is_alike: bool
+) -> None:
+    receive(database, film(patient_id=other))
+    with database.read() as session:
+        assert alike(session, ["4711a"]) == int(is_alike)
+        assert alike(session, ["0"]) == 0
+
+
+def test_an_id_with_its_issuer_finds_that_without(database: Database) -> None:
+    receive(database, film(patient_id="4711"))
+    with database.read() as session:
+        assert alike(session, ["4711^^^HOSPITAL"]) == 1

@@ -54,3 +54,31 @@ def test_a_patient_is_erased_after_a_dry_run(tmp_path: Path) -> None:
         assert len(erased) == 1
         assert "CANARY" not in erased[0]
         assert "CANARY" not in process.log()
+
+
+def test_a_patient_of_several_ids_is_erased_at_once_and_like_ids_are_told(tmp_path: Path) -> None:
+    films = make_films(tmp_path / "films", 3, size=256)
+    ids = [PATIENT, "MERGED-8", "canary-4711"]
+    for path, patient_id in zip(films, ids, strict=True):
+        film = dcmread(path)
+        film.PatientID, film.PatientName = patient_id, NAME
+        film.save_as(path, enforce_file_format=True)
+    forget = ["forget", *(f"--patient-id={each}" for each in ids[:2]), "--even-unsent"]
+    with whole(tmp_path) as service:
+        with hilum_process(["listen"], service.env, folder=tmp_path) as process:
+            process.wait_for(service.answers, seconds=60)
+            assert dcmsend(films, service.port).accepted == 3
+        dry = run_hilum(forget, service.env, folder=tmp_path)
+        assert "2 studies with 2 films" in dry.stdout
+        assert "1 more studies have a Patient ID that differs only in case" in dry.stdout
+        assert "CANARY" not in dry.stdout.upper()
+        done = run_hilum([*forget, "--yes"], service.env, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "2 studies of this patient were erased." in done.stdout
+        assert service.study().patient_id == ids[2]
+        (day,) = (service.data / "audit").glob("*.audit")
+        assert day.read_text().count('"110110"') == 2
+
+        wrong = run_hilum([*forget, "--birth-date", "1.1.1970"], service.env, folder=tmp_path)
+        assert (wrong.returncode, wrong.stdout) == (2, "")
+        assert wrong.stderr.startswith("hilum: a birth date is needed as films say it: YYYYMMDD")
