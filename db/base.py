@@ -25,5 +25,10 @@ class Base(DeclarativeBase):
 
 
 def columns_of(row: Base) -> dict[str, Any]:
-    """Return a row's columns as a plain dictionary, in table order."""
-    return {column.key: getattr(row, column.key) for column in row.__mapper__.columns}
+    """Return a row's columns as a plain dictionary, in table order, without what the database makes
+    of other columns."""
+    return {
+        column.key: getattr(row, column.key)
+        for column in row.__mapper__.columns
+        if column.computed is None
+    }

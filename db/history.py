@@ -39,12 +39,16 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCount:
-    """How many objects of a study's latest report went to a destination, by state."""
+    """How many objects of a study's latest report went to a destination, by state.
+
+    Those that are committed are sent too.
+    """
 
     destination: str
     sent: int
     pending: int
     rejected: int
+    committed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ def deliveries(session: Session, study_ids: Sequence[int]) -> dict[int, list[Del
                 sent=by_state.get(DeliveryState.SENT, 0) + by_state.get(DeliveryState.COMMITTED, 0),
                 pending=by_state.get(DeliveryState.PENDING, 0),
                 rejected=by_state.get(DeliveryState.REJECTED, 0),
+                committed=by_state.get(DeliveryState.COMMITTED, 0),
             )
             for destination, by_state in sorted(destinations.items())
         ]

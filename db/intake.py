@@ -65,6 +65,7 @@ _STUDY_FIELDS = (
     "study_description",
     "source_ae",
     "source_address",
+    "station",
 )
 _INSTANCE_FIELDS = (
     "series_instance_uid",

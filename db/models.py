@@ -14,6 +14,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    Computed,
     Float,
     ForeignKey,
     Index,
@@ -96,6 +97,14 @@ class Study(Base):
     __table_args__ = (
         Index("ix_study_open", "last_received_at", sqlite_where=text("state = 'open'"),
               postgresql_where=text("state = 'open'")),
+        # The worklist, newest first and likeliest first, by what it is most often filtered by.
+        Index("ix_study_created_at_id", "created_at", "id"),
+        Index("ix_study_rank_id", "rank", "id"),
+        Index("ix_study_source_ae_created_at_id", "source_ae", "created_at", "id"),
+        Index("ix_study_station_created_at_id", "station", "created_at", "id"),
+        Index("ix_study_bundle_created_at_id", "bundle", "created_at", "id"),
+        Index("ix_study_finding_created_at_id", "finding", "created_at", "id"),
+        Index("ix_study_state_created_at_id", "state", "created_at", "id"),
         IDS_ARE_USED_ONCE,
     )  # fmt: skip
 
@@ -103,22 +112,35 @@ class Study(Base):
     study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
     patient_id: Mapped[str] = mapped_column(String(64), index=True)
     patient_name: Mapped[str] = mapped_column(String(400))
+    patient_name_key: Mapped[str] = mapped_column(
+        String(400).with_variant(String(400, collation="C"), "postgresql"),
+        Computed("lower(patient_name)", persisted=True),
+        index=True,
+        nullable=True,
+    )
+    """The name as beginnings of it are looked for; made by the database."""
     patient_birth_date: Mapped[str] = mapped_column(String(16))
     patient_sex: Mapped[str] = mapped_column(String(16))
     accession_number: Mapped[str] = mapped_column(String(64), index=True)
     study_date: Mapped[str] = mapped_column(String(16), index=True)
     study_description: Mapped[str] = mapped_column(String(64))
-    source_ae: Mapped[str] = mapped_column(String(16), index=True)
+    source_ae: Mapped[str] = mapped_column(String(16))
     source_address: Mapped[str] = mapped_column(String(64))
+    station: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Of its first image."""
     state: Mapped[StudyState] = mapped_column(enum_of(StudyState))
     revision: Mapped[int] = mapped_column(Integer, default=0)
     priority: Mapped[Priority] = mapped_column(enum_of(Priority), default=Priority.ROUTINE)
     """Urgent from the first urgent reading on; then as the latest report."""
     finding: Mapped[str | None] = mapped_column(String(16))
-    probability: Mapped[float | None] = mapped_column(Float, index=True)
+    probability: Mapped[float | None] = mapped_column(Float)
+    rank: Mapped[float] = mapped_column(
+        Float, Computed("coalesce(probability, -1)", persisted=True), nullable=True
+    )
+    """The probability as the worklist is ordered by it; made by the database."""
     sentence: Mapped[str | None] = mapped_column(Text)
     bundle: Mapped[str | None] = mapped_column(String(128))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -275,6 +297,9 @@ class Delivery(Base):
         Index("ix_delivery_commit", "destination", "commit_at",
               sqlite_where=text("commit_at IS NOT NULL"),
               postgresql_where=text("commit_at IS NOT NULL")),
+        Index("ix_delivery_undelivered", "destination", "result_id",
+              sqlite_where=text("state IN ('pending', 'rejected')"),
+              postgresql_where=text("state IN ('pending', 'rejected')")),
         IDS_ARE_USED_ONCE,
     )  # fmt: skip
 

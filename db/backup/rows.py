@@ -47,8 +47,9 @@ def dumped(connection: Connection) -> Iterator[tuple[str, bytes]]:
     """Yield every row as batches of a table's name and its JSON lines, in an order that loads."""
     streamed = connection.execution_options(yield_per=_BATCH)
     for table in Base.metadata.sorted_tables:
-        names = json.dumps([column.name for column in table.columns])
-        rows = streamed.execute(select(table).order_by(*table.primary_key.columns))
+        columns = [column for column in table.columns if column.computed is None]
+        names = json.dumps([column.name for column in columns])
+        rows = streamed.execute(select(*columns).order_by(*table.primary_key.columns))
         for batch in rows.partitions():
             lines = [names, *(json.dumps(list(row), default=_plain) for row in batch)]
             yield table.name, "\n".join(lines).encode()
