@@ -27,6 +27,14 @@ class Document:
         named = (observer.model_name or observer.name, observer.manufacturer)
         return ", ".join(each for each in named if each)
 
+    @property
+    def written(self) -> str:
+        """When, in the zone that the report was written in."""
+        date, _, time = self.report.recorded.partition(" ")
+        if len(date) == 8 and len(time) >= 6 and f"{date}{time[:6]}".isdecimal():
+            return f"{date[:4]}-{date[4:6]}-{date[6:]} {time[:2]}:{time[2:4]}:{time[4:6]}"
+        return self.report.recorded
+
 
 def document(path: Path) -> Document:
     """Read the report in a file of ours.

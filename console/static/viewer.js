@@ -136,17 +136,17 @@ function tell(state) {
   const sync = viewer.querySelector('[data-action="sync"]');
   if (sync) sync.hidden = !state.both;
   viewer.querySelector("[data-heat-tools]").hidden = !active.look.heat;
-  const made = viewer.querySelector("[data-heat-source]");
-  if (active.heat) {
-    made.textContent =
-      active.heat.source === "heat"
-        ? `The heat map that the network of ${active.heat.bundle} itself gives.`
-        : `Made from the scores of all candidate boxes: ${active.heat.bundle} gives no heat map.`;
-  } else made.textContent = "";
   for (const pane of state.panes) {
     pane.figure.classList.toggle("active", state.both && pane === active);
+    pane.note.textContent = pane.look.heat && pane.heat ? wordsOf(pane.heat) : "";
     pane.canvas.dataset.mode = state.mode === "draw" && !pane.editing ? "pan" : state.mode;
   }
+}
+
+function wordsOf(heat) {
+  return heat.source === "heat"
+    ? `Heat map: where the network of ${heat.bundle} itself sees opacity`
+    : `Heat map: scores of all candidate boxes of ${heat.bundle}, which gives no map of its own`;
 }
 
 const KEYS = {

@@ -17,6 +17,7 @@ export class Pane extends EventTarget {
     this.status = figure.querySelector("[data-status]");
     this.readout = figure.querySelector("[data-readout]");
     this.spot = figure.querySelector("[data-spot]");
+    this.note = figure.querySelector("[data-note]");
     this.look = { boxes: true, heat: false, opacity: 0.5 };
     this.beside = null; // the boxes of a verdict, and whose it is
     this.editing = null; // a BoxList whose boxes are drawn in place of the reading's

@@ -121,7 +121,7 @@ function addRow(body, list) {
   }
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = "Remove";
+  button.textContent = "×";
   button.setAttribute("aria-label", `Remove box ${indexOf() + 1}`);
   button.addEventListener("click", () => list.remove(indexOf()));
   row.insertCell().append(button);
