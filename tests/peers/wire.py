@@ -6,6 +6,7 @@ It knows nothing of any DICOM library, so it can say what none would.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import Sequence
 
@@ -97,9 +98,20 @@ def release_rq() -> bytes:
 class Wire:
     """One TCP connection to a DICOM port."""
 
-    def __init__(self, port: int, *, seconds: float = 10, source: str = LOOPBACK) -> None:
+    connection: socket.socket
+
+    def __init__(
+        self,
+        port: int,
+        *,
+        seconds: float = 10,
+        source: str = LOOPBACK,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Connect from an address of this machine (127.0.0.0/8); waits end after `seconds`."""
         self.connection = socket.create_connection((LOOPBACK, port), seconds, (source, 0))
+        if tls is not None:
+            self.connection = tls.wrap_socket(self.connection, server_hostname=LOOPBACK)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> Wire:
