@@ -36,6 +36,7 @@ RESTRICTED_FUNCTION = dcm("110132", "Use of Restricted Function")
 LOGIN, LOGOUT = dcm("110122", "Login"), dcm("110123", "Logout")
 
 _APPLICATION_ACTIVITY = dcm("110100", "Application Activity")
+_TRAIL_USED = dcm("110101", "Audit Log Used")
 _ACCESSED = dcm("110103", "DICOM Instances Accessed")
 _AUTHENTICATION = dcm("110114", "User Authentication")
 _TRANSFERRED = dcm("110104", "DICOM Instances Transferred")
@@ -128,6 +129,20 @@ def study_deleted(at: datetime, *, ours: Participant, subject: Subject, why: str
         at,
         (replace(ours, requestor=True),),
         objects=(study, patient),
+    )
+
+
+def trail_used(at: datetime, *, ours: Participant, person: Participant, asked: str = "") -> Message:
+    """Somebody has looked at the audit trail (A.5.3.2); `asked`: for what."""
+    trail = Object(
+        Kind.RESOURCE,
+        "audit",
+        URI,
+        name="Security Audit Log",
+        details={"Asked": asked} if asked else {},
+    )
+    return Message(
+        _TRAIL_USED, Action.READ, at, (replace(person, requestor=True), ours), objects=(trail,)
     )
 
 

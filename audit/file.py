@@ -51,7 +51,7 @@ def append(folder: Path, record: str, at: datetime) -> None:
     with _turn(folder) as head:
         last = _last(folder) or _head(head)
         linked = _link(last, record)
-        latest = [path.name for path in _days(folder)[-1:]]
+        latest = [path.name for path in days(folder)[-1:]]
         day = max([f"{at:%Y-%m-%d}.audit", *latest])
         _add_line(folder / day, f"{linked} {record}\n".encode())
         os.pwrite(head, linked.encode("ascii"), 0)
@@ -64,32 +64,41 @@ def verify(folder: Path) -> Verified:
         OSError: a file cannot be read.
     """
     if not (folder / _HEAD).exists():
-        days = _days(folder)
-        problem = "the file `head`, which names the last record, is missing" if days else None
-        return Verified(0, len(days), FIRST, problem=problem)
+        found = days(folder)
+        problem = "the file `head`, which names the last record, is missing" if found else None
+        return Verified(0, len(found), FIRST, problem=problem)
     with _turn(folder) as head:
-        return _walk(_days(folder), _head(head))
+        # Nobody who has something to record waits for the walk, however long that is.
+        files = [(path, path.stat().st_size) for path in days(folder)]
+        last = _head(head)
+    return _walk(files, last)
 
 
-def _walk(days: list[Path], head: str) -> Verified:
-    """Follow the chain; what came before the first record that is left cannot be known."""
+def _walk(files: list[tuple[Path, int]], head: str) -> Verified:
+    """Follow the chain; what came before the first record that is left cannot be known.
+
+    Of each file so many bytes count: what was added since is of another walk.
+    """
     hashes = [FIRST, FIRST]  # of the last two records
     count = 0
-    for day in days:
-        with day.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            for number, line in enumerate(lines, start=1):
-                match = _LINE.fullmatch(line.removesuffix("\n"))
+    for day, size in files:
+        with day.open("rb") as lines:
+            for number, raw in enumerate(lines, start=1):
+                if lines.tell() > size:
+                    break
+                match = _LINE.fullmatch(raw.removesuffix(b"\n").decode("utf-8", "replace"))
                 if match is None or (count and match[1] != _link(hashes[1], match[2])):
                     where = f"{day.name}, line {number}"
-                    return Verified(count, len(days), hashes[1], problem=f"{where} {_BROKEN}")
+                    return Verified(count, len(files), hashes[1], problem=f"{where} {_BROKEN}")
                 hashes = [hashes[1], match[1]]
                 count += 1
     # A process that was killed between record and head leaves the head one behind.
     problem = None if head in hashes else _CUT
-    return Verified(count, len(days), hashes[1], days[0].stem if days else "", problem)
+    return Verified(count, len(files), hashes[1], files[0][0].stem if files else "", problem)
 
 
-def _days(folder: Path) -> list[Path]:
+def days(folder: Path) -> list[Path]:
+    """List the files of the trail, the earliest day first."""
     return sorted(path for path in folder.glob("*.audit") if _DAY.fullmatch(path.name))
 
 
@@ -106,7 +115,7 @@ def _last(folder: Path) -> str | None:
 
     It is read from the record itself: a process that is killed may leave `head` one behind.
     """
-    for day in reversed(_days(folder)):
+    for day in reversed(days(folder)):
         with day.open("rb") as file:
             size, length = file.seek(0, os.SEEK_END), 0
             while length < size:
