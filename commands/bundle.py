@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
-from sqlalchemy.orm import Session
 
 from commands.plain_table import plain_table
 from commands.problem import ProblemError
@@ -19,54 +17,18 @@ from commands.roles import opened
 from db import bundles
 from db.session import Database
 from db.states import BundleRole
-from inference.bundle import MANIFEST, MODEL_CARD, Bundle, BundleError, for_site, load_bundle
+from inference.bundle import MANIFEST, MODEL_CARD, Bundle, load_bundle
 from inference.bundle_zip import export_zip
-from inference.predict import Predictor
+from inference.worker import choosing
+from inference.worker.choosing import Row, checked
 from inference.worker.registry import Registry, key_of
 from settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A bundle as `hilum bundle list` shows it; `role` is active, shadow or empty."""
-
-    name: str
-    origin: str
-    role: str
-    evaluation_only: bool | None
-    opacity_auc: float | None
-    digest: str | None
-    problem: str | None
-
-
 def rows(settings: Settings) -> list[Row]:
     """List all bundles, with what each is chosen for and why one cannot be used."""
-    with opened_registry(settings) as (registry, database), database.read() as session:
-        active = bundles.key_of(bundles.current(session, BundleRole.ACTIVE))
-        shadow = bundles.key_of(bundles.current(session, BundleRole.SHADOW))
-        problems = _problems(session)
-    entries = [
-        (each.name, "packaged" if each.packaged else "registered", each.bundle, each.problem)
-        for each in registry.listed()
-    ]
-    if settings.worker.bundle is not None:
-        entries.append(_configured(settings.worker.bundle))
-    if active is None:  # nothing is activated: what is configured reads
-        configured = entries[0 if settings.worker.bundle is None else -1][2]
-        active = None if configured is None else key_of(configured)
-    roles = {shadow: "shadow", active: "active"}
-    found = []
-    for name, origin, bundle, problem in entries:
-        key = None if bundle is None else key_of(bundle)
-        role = "" if key is None else roles.pop(key, "")
-        found.append(_row(name, origin, role, bundle, problem))
-    for key, role in roles.items():
-        if key is not None:
-            gone = "it was chosen and is not registered any more"
-            found.append(Row(f"{key.id}/{key.version}", "-", role, None, None, key.digest, gone))
-    return [
-        _with_problem(row, problems[row.role]) if row.role in problems else row for row in found
-    ]
+    with opened_registry(settings) as (registry, database):
+        return choosing.rows(settings, registry, database)
 
 
 def print_rows(found: list[Row], console: Console) -> None:
@@ -136,7 +98,7 @@ def verify(settings: Settings, name: str) -> str:
         BundleError: it does not fit.
     """
     bundle = find(settings, name)
-    predictor = checked(settings, bundle)
+    predictor = checked(settings.worker, bundle)
     return (
         f"{bundle.id}/{bundle.version}: {len(bundle.files)} files fit their digests, and the golden"
         f" input gives the golden output on {predictor.runtime}."
@@ -175,51 +137,8 @@ def remove(settings: Settings, name: str) -> str:
     return f"{listed.name} is removed."
 
 
-def _configured(path: Path) -> tuple[str, str, Bundle | None, str | None]:
-    """Describe the bundle of worker.bundle: name, origin, itself, and why it cannot be used."""
-    try:
-        bundle = load_bundle(path)
-    except BundleError as error:
-        return path.name, str(path), None, str(error)
-    return f"{bundle.id}/{bundle.version}", str(path), bundle, None
-
-
-def _row(name: str, origin: str, role: str, bundle: Bundle | None, problem: str | None) -> Row:
-    if bundle is None:
-        return Row(name, origin, role, None, None, None, problem)
-    auc = bundle.metrics.get("opacity_auc")
-    return Row(
-        name,
-        origin,
-        role,
-        bundle.evaluation_only,
-        None if auc is None else auc.value,
-        key_of(bundle).digest,
-        problem,
-    )
-
-
-def _with_problem(row: Row, problem: str) -> Row:
-    return Row(**{**asdict(row), "problem": "; ".join(filter(None, (row.problem, problem)))})
-
-
-def _problems(session: Session) -> dict[str, str]:
-    """Return what workers say of the chosen bundles, by role."""
-    found: dict[str, str] = {}
-    for choice, problem in bundles.problems(session):
-        said = f"{problem.worker}, {problem.at:%Y-%m-%d %H:%M}: {problem.sentence}"
-        found[choice.role.value] = "; ".join(filter(None, (found.get(choice.role.value), said)))
-    return found
-
-
 @contextmanager
 def opened_registry(settings: Settings) -> Iterator[tuple[Registry, Database]]:
     """Open the registry, and the database that says what is chosen."""
     with opened(settings) as (database, store):
         yield Registry(store.root), database
-
-
-def checked(settings: Settings, bundle: Bundle) -> Predictor:
-    """Load a bundle's network as this site reads with it; hold it against its golden output."""
-    bundle = for_site(bundle, settings.worker.prevalence)
-    return Predictor(bundle, runtime=settings.worker.runtime, threads=settings.worker.threads)
