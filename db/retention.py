@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.events import record
@@ -21,6 +21,17 @@ def still_expired(session: Session, study_id: int, *, before: datetime) -> bool:
     """Lock a study, and tell whether `expired` would still list it: a film may have come since."""
     session.execute(select(Study.id).where(Study.id == study_id).with_for_update())
     return session.scalar(_expired(before).where(Study.id == study_id)) is not None
+
+
+def oldest(session: Session, *, limit: int) -> list[tuple[Study, bool]]:
+    """List the studies that came first, each with whether something of it is still to be sent."""
+    query = select(Study, _unsent()).order_by(Study.id).limit(limit)
+    return [(study, unsent) for study, unsent in session.execute(query)]
+
+
+def kept(session: Session) -> int:
+    """Count the studies that are here."""
+    return session.scalar(select(func.count()).select_from(Study)) or 0
 
 
 def files_of(session: Session, study_id: int) -> list[str]:
@@ -53,13 +64,16 @@ def tasks_of(study_id: int) -> ColumnElement[bool]:
     )
 
 
-def _expired(before: datetime) -> Select[int]:
-    unsent = exists().where(
+def _unsent() -> ColumnElement[bool]:
+    return exists().where(
         Report.study_id == Study.id,
         Result.report_id == Report.id,
         Delivery.result_id == Result.id,
         Delivery.state == DeliveryState.PENDING,
     )
+
+
+def _expired(before: datetime) -> Select[int]:
     return select(Study.id).where(
-        Study.state == StudyState.REPORTED, Study.reported_at < before, ~unsent
+        Study.state == StudyState.REPORTED, Study.reported_at < before, ~_unsent()
     )

@@ -21,7 +21,7 @@ class Rule:
 
     everything: bool
     allowed: frozenset[str]
-    only_from: dict[str, str]
+    only_from: dict[str, list[str]]
 
     def allows(self, module: str, target: str) -> bool:
         """Tell whether `module` (dotted name) may import the room `target`."""
@@ -31,7 +31,7 @@ class Rule:
             return False
         only = self.only_from.get(target)
         parts = module.split(".")
-        return only is None or parts[1:2] == [only]
+        return only is None or parts[1:2] in [[part] for part in only]
 
 
 def parse_table(markdown: str) -> dict[str, Rule]:
@@ -56,13 +56,13 @@ def _parse_rule(cell: str) -> Rule:
     if cell == "every room":
         return Rule(True, frozenset(), {})
     allowed: set[str] = set()
-    only_from: dict[str, str] = {}
+    only_from: dict[str, list[str]] = {}
     for part in [] if cell == "-" else cell.split(","):
-        match = re.fullmatch(r"\s*`?(\w+)`?(?: \((\w+) only\))?\s*", part)
+        match = re.fullmatch(r"\s*`?(\w+)`?(?: \((\w+(?: and \w+)*) only\))?\s*", part)
         assert match, f"cannot read {part!r} in the table"
         allowed.add(match.group(1))
         if match.group(2):
-            only_from[match.group(1)] = match.group(2)
+            only_from[match.group(1)] = match.group(2).split(" and ")
     return Rule(False, frozenset(allowed), only_from)
 
 
@@ -135,7 +135,7 @@ TABLE = """# Any
 | `front` | the door | every room |
 | `low` | ground | - |
 | `net` | network | low |
-| `brain` | thought | low, net (worker only) |
+| `brain` | thought | low, net (worker and helper only) |
 | `tests` | tests | every room |
 
 ## Other
@@ -151,6 +151,7 @@ TABLE = """# Any
         ("net/a.py", "from low import x", None),
         ("net/a.py", "import net.b", None),
         ("brain/worker.py", "import net", None),
+        ("brain/helper/deep.py", "import net", None),
         ("tests/test_x.py", "import brain", None),
         ("low.py", "import net", "low.py:1: low imports net"),
         ("net/a.py", "import brain.x", "net/a.py:1: net imports brain"),
@@ -177,6 +178,6 @@ def test_the_checker_finds_what_is_forbidden_and_only_that(
 
 
 def test_the_checker_refuses_a_table_it_cannot_read() -> None:
-    for change in (("low, net (worker only)", "low and net"), ("| low |", "| cellar |")):
+    for change in (("low, net (worker and helper only)", "low and net"), ("| low |", "| cellar |")):
         with pytest.raises(AssertionError, match=r"cannot read|does not describe"):
             parse_table(TABLE.replace(*change))

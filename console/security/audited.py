@@ -94,10 +94,23 @@ def security_changed(
     details: Mapping[str, str] | None = None,
 ) -> None:
     """Something that security depends on was changed: users, roles, tokens, peers, settings."""
+    changed(context, who, description, resource=resource, details=details)
+
+
+def changed(
+    context: Context,
+    who: Who,
+    description: str,
+    *,
+    kind: Code = events.SECURITY_CONFIGURATION,
+    resource: str = "",
+    details: Mapping[str, str] | None = None,
+) -> None:
+    """Something was changed: of the configuration of security, or of another `kind`."""
     context.trail.add(
         events.alert(
             context.trail.now(),
-            events.SECURITY_CONFIGURATION,
+            kind,
             reporter=context.trail.ours,
             performer=_person(who),
             description=description,
@@ -117,6 +130,18 @@ def acted(context: Context, who: Who, description: str, resource: str) -> None:
             performer=_person(who),
             description=description,
             resource=resource,
+        )
+    )
+
+
+def trail_read(context: Context, who: Who, asked: Mapping[str, str]) -> None:
+    """The audit trail itself was looked at."""
+    context.trail.add(
+        events.trail_used(
+            context.trail.now(),
+            ours=context.trail.ours,
+            person=_person(who),
+            asked=json.dumps(dict(asked), ensure_ascii=True),
         )
     )
 

@@ -22,7 +22,6 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 _ALWAYS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -31,8 +30,12 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 _BY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
-_UNLESS_SAID = {"Cache-Control": "no-store"}
-"""A page may show patients: no cache keeps it, unless its handler says that one may."""
+_UNLESS_SAID = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    # A page may show patients: no cache keeps it, unless its handler says that one may.
+    "Cache-Control": "no-store",
+}
+"""A handler may say something else: a document that others have made has a policy of its own."""
 
 
 class SecurityHeaders:

@@ -1,0 +1,60 @@
+"""The audit trail, for who may read it; that it was read stands in it too."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from audit import file, reading
+from audit.file import Verified
+from audit.reading import Page, Wanted
+from audit.trail import folder_of
+from console.context import Context
+from console.security.audited import trail_read
+from console.security.who import Who
+from console.services.errors import RefusedError
+
+
+def page(
+    context: Context, who: Who, wanted: Wanted, *, limit: int, after: str | None = None
+) -> Page:
+    """Read a page of the trail of this machine, newest first; `after`: the `next` of another.
+
+    Raises:
+        RefusedError: `after` is no such place, or the trail cannot be read.
+    """
+    try:
+        found = reading.page(folder_of(context.settings), wanted, limit=limit, after=after)
+    except ValueError:
+        raise RefusedError("There is no such place in the audit trail.") from None
+    except OSError as error:
+        raise RefusedError(f"The audit trail cannot be read ({error.strerror}).") from None
+    trail_read(context, who, _asked(wanted, after))
+    return found
+
+
+def verify(context: Context) -> Verified:
+    """Walk the chain of the whole trail.
+
+    Raises:
+        RefusedError: it cannot be read.
+    """
+    try:
+        return file.verify(folder_of(context.settings))
+    except OSError as error:
+        raise RefusedError(f"The audit trail cannot be read ({error.strerror}).") from None
+
+
+def _asked(wanted: Wanted, after: str | None) -> dict[str, str]:
+    given = {
+        "code": wanted.code,
+        "user": wanted.user,
+        "failed": "" if wanted.failed is None else str(wanted.failed).lower(),
+        "since": _moment(wanted.since),
+        "until": _moment(wanted.until),
+        "after": after or "",
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def _moment(at: datetime | None) -> str:
+    return "" if at is None else at.isoformat()
