@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from console.pages import films, login, password, study, study_done, verdicts, worklist
+from console.pages import (
+    administration,
+    films,
+    login,
+    password,
+    study,
+    study_done,
+    verdicts,
+    worklist,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     login.router,
@@ -14,4 +23,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     study_done.router,
     films.router,
     verdicts.router,
+    *administration.ROUTERS,
 )

@@ -20,4 +20,8 @@ class Entry:
         return path == self.path or (self.path != "/" and path.startswith(f"{self.path}/"))
 
 
-NAVIGATION = (Entry("Worklist", "/"), Entry("Verdicts", "/verdicts"))
+NAVIGATION = (
+    Entry("Worklist", "/"),
+    Entry("Verdicts", "/verdicts"),
+    Entry("Administration", "/administration", UserRole.ADMIN),
+)

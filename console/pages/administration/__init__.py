@@ -1,0 +1,21 @@
+"""Administration: one module a noun. Every change needs an administrator, and is audited."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from console.pages.administration import (
+    audit_trail,
+    bundles,
+    destinations,
+    peers,
+    retention,
+    settings,
+    tokens,
+    users,
+)
+
+ROUTERS: tuple[APIRouter, ...] = tuple(
+    each.router
+    for each in (destinations, peers, bundles, users, tokens, audit_trail, retention, settings)
+)

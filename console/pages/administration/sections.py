@@ -1,0 +1,61 @@
+"""What the pages of administration have in common: the list of them, and how they are drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from console.pages.navigation import Entry
+from console.pages.render import render
+from console.security.who import Who
+from console.services.errors import MissingError, OutdatedError, RefusedError
+from db.states import UserRole
+
+ROOT = "/administration"
+SECTIONS = tuple(
+    Entry(title, f"{ROOT}/{path}", UserRole.ADMIN)
+    for title, path in (
+        ("Destinations", "destinations"),
+        ("Peers", "peers"),
+        ("Bundles", "bundles"),
+        ("Users", "users"),
+        ("API tokens", "tokens"),
+        ("Audit trail", "audit"),
+        ("Retention", "retention"),
+        ("Settings", "settings"),
+    )
+)
+
+
+def section(
+    request: Request,
+    template: str,
+    who: Who,
+    *,
+    refused: RefusedError | None = None,
+    **values: Any,
+) -> Response:
+    """Return a page of administration; `refused`: why what was asked for was not done."""
+    return render(
+        request,
+        f"administration/{template}",
+        who=who,
+        status=200 if refused is None else status_of(refused),
+        sections=SECTIONS,
+        sentence="" if refused is None else str(refused),
+        **values,
+    )
+
+
+def status_of(refused: RefusedError) -> int:
+    """Return the HTTP status that tells of a refusal."""
+    if isinstance(refused, MissingError):
+        return 404
+    return 412 if isinstance(refused, OutdatedError) else 409
+
+
+def back_to(path: str) -> Response:
+    """Return to a page of administration after a change."""
+    return RedirectResponse(f"{ROOT}/{path}", 303)
