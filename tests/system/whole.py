@@ -59,7 +59,7 @@ class Whole:
         def idle() -> bool:
             with self.database.read() as session:
                 query = select(Study.state, func.count()).group_by(Study.state)
-                states = dict(session.execute(query).tuples().all())
+                states = dict(session.execute(query).all())
                 tasks = session.scalar(select(func.count()).select_from(Task))
             return states == {"reported": studies} and tasks == 0
 
