@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from console.api import actions, files, openapi, studies
+from console.api import actions, files, openapi, service, studies
 
 ROUTERS: tuple[APIRouter, ...] = (
     openapi.router,
+    service.router,
     studies.router,
     files.router,
     actions.router,

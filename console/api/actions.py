@@ -24,7 +24,7 @@ from db import deliveries, studies
 
 router: APIRouter = router_of("actions")
 
-_ERRORS = documented(404, 412, 413)
+_ERRORS = documented(400, 404, 412, 413)
 
 
 @router.post("/studies/{study_id}/retry", response_model=Retried, responses=_ERRORS)

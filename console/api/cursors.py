@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -19,6 +20,13 @@ CURSOR = Query(
     description="Where to go on: `next` of the page before, with everything else as it was.",
 )
 Cursor = Annotated[str | None, CURSOR]
+
+
+class NotGivenOutError(HTTPException):
+    """A cursor is none of ours."""
+
+    def __init__(self) -> None:
+        super().__init__(422, "cursor: this is none that was given out here")
 
 
 def encode(after: Sequence[Any], of: Mapping[str, Any]) -> str:
@@ -43,14 +51,26 @@ def decode(cursor: str | None, of: Mapping[str, Any], *kinds: type | tuple[type,
         after, digest = found["after"], found["of"]
         fits = len(after) == len(kinds) and all(map(isinstance, after, kinds))
     except (ValueError, binascii.Error, KeyError, TypeError, RecursionError):
-        raise HTTPException(422, "cursor: this is none that was given out here") from None
+        raise NotGivenOutError from None
     if not fits:
-        raise HTTPException(422, "cursor: this is none that was given out here")
+        raise NotGivenOutError
     if digest != _digest(of):
         raise HTTPException(422, "cursor: it is of a list with another filter; begin anew")
     if any(isinstance(each, int) and abs(each) >= 2**63 for each in after):
-        raise HTTPException(422, "cursor: this is none that was given out here")
+        raise NotGivenOutError
     return list(after)
+
+
+def moment(value: str) -> datetime:
+    """Return the time that a cursor holds.
+
+    Raises:
+        ValueError: it is none, or has no zone.
+    """
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None:
+        raise ValueError("a time of a cursor has a zone")
+    return found
 
 
 def link_to(request: Request, cursor: str | None) -> dict[str, str]:

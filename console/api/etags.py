@@ -48,9 +48,7 @@ def answer(
     """Answer with a shape and its tag, or with 304 where the caller has it already."""
     body = shape.model_dump_json().encode()
     told = {"ETag": _tag(body), **(headers or {})}
-    if request.method == "GET" and _fits(
-        request.headers.get("If-None-Match"), told["ETag"], weakly=True
-    ):
+    if fits(request.headers.get("If-None-Match"), told["ETag"], weakly=True):
         return Response(None, 304, told)
     return Response(body, status, told, media_type="application/json")
 
@@ -61,15 +59,11 @@ def demand(if_match: str | None, shape: BaseModel) -> None:
     Raises:
         HTTPException: 412, it has changed.
     """
-    if if_match is not None and not _fits(if_match, tag_of(shape), weakly=False):
+    if if_match is not None and not fits(if_match, tag_of(shape), weakly=False):
         raise HTTPException(412, "It has changed since. Read it again, and decide anew.")
 
 
-def _tag(body: bytes) -> str:
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-
-
-def _fits(given: str | None, tag: str, *, weakly: bool) -> bool:
+def fits(given: str | None, tag: str, *, weakly: bool) -> bool:
     """Compare a list of tags with a tag; strongly, weak ones never fit (RFC 9110 8.8.3.2)."""
     if given is None:
         return False
@@ -77,3 +71,7 @@ def _fits(given: str | None, tag: str, *, weakly: bool) -> bool:
         return True
     listed = _TAG.findall(given)
     return tag in [each.removeprefix("W/") if weakly else each for each in listed]
+
+
+def _tag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'

@@ -7,14 +7,18 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from audit.message import Instances
+from console.api.etags import IfNoneMatch, fits
 from console.api.problem import documented
 from console.api.routes import RowId, router_of
 from console.context import Context, ContextDep
+from console.pictures.film import FORM
+from console.pictures.shown import CannotBeShownError, StoredFilm
 from console.security.access import Reader
-from console.security.audited import taken
+from console.security.audited import taken, viewed
 from console.security.who import Who
 from db.models import Instance, Report, Result, Study
 
@@ -39,6 +43,38 @@ def read_film(film_id: RowId, context: ContextDep, who: Reader) -> Response:
             raise HTTPException(404, f"There is no film {film_id}.")
         study = session.get_one(Study, film.study_id)
     return _sent(context, who, study, film, f"film-{film_id}.dcm")
+
+
+@router.get(
+    "/films/{film_id}/preview",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A PNG, at most 768 pixels wide and high.",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        304: {"description": "It is as you know it."},
+        **documented(404, 409),
+    },
+)
+def read_preview(
+    film_id: RowId, request: Request, context: ContextDep, who: Reader, known: IfNoneMatch = None
+) -> Response:
+    """Return a film as a small picture, as a radiologist sees it."""
+    with context.database.read() as session:
+        film = session.get(Instance, film_id)
+        if film is None:
+            raise HTTPException(404, f"There is no film {film_id}.")
+        study = session.get_one(Study, film.study_id)
+    viewed(context, who, [study])
+    tag = f'"{film.file_sha256[:32]}-p{FORM}"'
+    if fits(request.headers.get("If-None-Match"), tag, weakly=True):
+        return Response(None, 304, {"ETag": tag})
+    try:
+        png = context.pictures.preview(StoredFilm(film.id, film.path, film.file_sha256))
+    except CannotBeShownError as error:
+        raise HTTPException(409, str(error)) from None
+    return Response(png, 200, {"ETag": tag}, media_type="image/png")
 
 
 @router.get("/results/{result_id}/file", response_class=Response, responses=_ANSWERS)

@@ -26,6 +26,7 @@ def row_of(study: Study, deliveries: Iterable[history.DeliveryCount]) -> shapes.
         study_date=study.study_date,
         study_description=study.study_description,
         source=study.source_ae,
+        station=study.station,
         state=study.state,
         revision=study.revision,
         priority=study.priority,

@@ -30,6 +30,7 @@ class StudyRow(Said):
     study_date: str = Field(examples=["20240301"])
     study_description: str = Field(examples=["Chest PA"])
     source: str = Field(description="The AE title that sent it.", examples=["CR1"])
+    station: str = Field(description="The station that took its first film.", examples=["ROOM1"])
     state: StudyState
     revision: int = Field(description="Of its latest report; 0: there is none yet.", examples=[1])
     priority: Priority

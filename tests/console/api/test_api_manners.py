@@ -49,6 +49,12 @@ def test_a_body_that_is_no_json_is_a_problem(everything: Program) -> None:
     assert refused(answer, 422)["errors"][0]["where"] == "body"
 
 
+@pytest.mark.parametrize("body", [b"\x80", b"[" * 100_000])
+def test_a_body_that_is_no_text_is_a_problem(everything: Program, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    refused(everything.call("POST", "/studies/1/resend", content=body, headers=headers), 400)
+
+
 def test_a_body_that_is_too_long_is_refused_before_it_is_read(everything: Program) -> None:
     refused(everything.call("POST", "/studies/1/resend", content=b" " * 262_145), 413)
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+from base64 import b64decode
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+from httpx2 import Response
 
+from console.api.cursors import encode
 from console.context import Context
+from console.shapes.listing import StudiesAsked
+from db import worklist
 from db.models import Instance, Result, Study
 from db.session import Database
+from db.states import Priority
 from tests.console.api.calling import Program, refused
 from tests.console.browsing import audit_records
-from tests.db.makers import Clock, film, reported_study, rows, send_all
+from tests.db.makers import Clock, film, new_report, reported_study, rows, send_all
 
 
 @pytest.fixture
@@ -148,3 +158,135 @@ def test_a_hostile_name_stays_what_it_is(
     made = reported_study(database, clock, film(patient_name=name))
     assert reading.get(f"/studies/{made}").json()["patient_name"] == name
     assert len(rows(database, Study)) == 1
+
+
+def ids(answer: Response) -> list[int]:
+    """Return the studies of a page."""
+    assert answer.status_code == 200, answer.text
+    return [each["id"] for each in answer.json()["items"]]
+
+
+def test_a_list_goes_on_by_its_cursor_in_both_orders(
+    reading: Program, database: Database, clock: Clock
+) -> None:
+    shares = [0.2, 0.9, 0.5, 0.5, None]
+    made = [reported_study(database, clock, made=new_report(probability=share)) for share in shares]
+    by = {"newest": made[::-1], "probability": [made[each] for each in (1, 3, 2, 0, 4)]}
+    for order, wanted in by.items():
+        found, where = [], f"/studies?order={order}&limit=2"
+        while where:
+            answer = reading.get(where)
+            found += ids(answer)
+            link = answer.headers.get("Link", "")
+            where = link.partition("<")[2].partition(">")[0].removeprefix("/api/v1")
+        assert found == wanted, order
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "patient_id=P1",
+        "accession_number=A1",
+        "text=curie",
+        "source=CR1",
+        "station=ROOM9",
+        "probability_min=0.8",
+        "finding=abnormal",
+        "priority=urgent",
+        "study_date_from=20240301&study_date_to=20240301",
+        "delivered=sent&destination=pacs",
+        "since=2024-03-01T12:00:05Z",
+        "bundle=other%202",
+    ],
+)
+def test_a_list_has_every_filter_of_the_worklist(
+    reading: Program, database: Database, clock: Clock, query: str
+) -> None:
+    profiles = {"pacs": ("sr",)}
+    plain = new_report(probability=0.1, finding="normal", sentence="Normal.")
+    reported_study(
+        database,
+        clock,
+        film(study_date="20200101"),
+        made=plain,
+        profiles={"other": ("sr",)},
+    )
+    wanted = reported_study(
+        database,
+        clock,
+        film(
+            patient_id="P1",
+            accession_number="A1",
+            patient_name="Curie^Marie",
+            source_ae="CR1",
+            station="ROOM9",
+        ),
+        made=new_report(
+            probability=0.9, finding="abnormal", bundle="other 2", priority=Priority.URGENT
+        ),
+        profiles=profiles,
+    )
+    send_all(database)
+    assert ids(reading.get(f"/studies?{query}")) == [wanted]
+    assert len(ids(reading.get("/studies"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("patientid=1", "patientid"),
+        ("probability_min=2", "probability_min"),
+        ("probability_max=nan", "probability_max"),
+        ("since=2024-03-01T12:00:00", "since"),
+        ("text=%00", "text"),
+        ("limit=501", "limit"),
+        ("order=oldest", "order"),
+        ("study_date_to=2024-03-01", "study_date_to"),
+        ("state=gone", "state"),
+    ],
+)
+def test_a_filter_that_is_not_understood_is_refused_and_not_ignored(
+    reading: Program, query: str, name: str
+) -> None:
+    told = refused(reading.get(f"/studies?{query}"), 422)
+    assert [each["name"] for each in told["errors"]] == [name]
+
+
+def test_no_filter_of_the_worklist_is_missing() -> None:
+    asked = set(StudiesAsked.model_fields) - {"order"}
+    assert asked == {each.name.removesuffix("_ae") for each in fields(worklist.Filter)}
+    options = StudiesAsked.model_json_schema()["properties"]
+    assert options["delivered"]["anyOf"][0]["enum"] == list(worklist.Delivered)
+    assert options["order"]["enum"] == sorted(worklist.Order)
+
+
+@pytest.mark.parametrize("key", [["x", 1], [1, 1], ["2024-03-01T12:00:00", 1], ["1" * 400, 1]])
+def test_a_cursor_of_a_list_that_was_made_up_is_refused(reading: Program, key: list[Any]) -> None:
+    for order in ("newest", "probability"):
+        of = {} if order == "newest" else {"order": order}
+        for after in (key, [10**400, 1], [1e400, 2**63]):
+            answer = reading.get(f"/studies?order={order}&cursor={encode(after, of)}")
+            assert answer.status_code in (200, 422)
+            if answer.status_code == 422:
+                assert "cursor: " in refused(answer, 422)["detail"]
+
+
+def test_a_list_is_audited_with_what_was_asked_for(
+    reading: Program, context: Context, study_id: int
+) -> None:
+    reading.get("/studies?patient_id=P1")
+    told = audit_records(context)
+    assert told.count('displayName="Query"') == 1
+    asked = re.search("<ParticipantObjectQuery>(.+?)</ParticipantObjectQuery>", told)
+    assert asked
+    assert json.loads(b64decode(asked[1])) == {"patient_id": "P1", "studies": [study_id]}
+
+
+def test_studies_that_come_in_meanwhile_do_not_shift_the_pages(
+    reading: Program, database: Database, clock: Clock
+) -> None:
+    made = [reported_study(database, clock) for _ in range(4)]
+    first = reading.get("/studies?limit=2")
+    reported_study(database, clock)
+    second = reading.get(f"/studies?limit=2&cursor={first.json()['next']}")
+    assert ids(first) + ids(second) == made[::-1]
