@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
-from bench.attacked import CALLED, Target
+from bench.attacked import CALLED, PATIENCE_SECONDS, Target
 from tests.peers import wire
 from tests.peers.process import LOOPBACK
 from tests.scp_service.films import cr, encode, uid
 
-PATIENCE_SECONDS = 5.0
 _MEGABYTE = 1_000_000
 _DEFLATED = ((wire.VERIFICATION, wire.IMPLICIT), (wire.CR_STORAGE, wire.DEFLATED))
 _NAME = "x/../../evil"

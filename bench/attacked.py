@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from tests.peers import (
     orthanc,
     require,
     running,
+    wire,
 )
 from tests.peers.process import LOOPBACK
 from tests.peers.wire import Wire
 
 CALLED = "HILUM"
+PATIENCE_SECONDS = 5.0
 _PYNETDICOM_TLS = """
 import ssl, sys
 from pynetdicom import AE, AllStoragePresentationContexts, evt
@@ -54,6 +57,21 @@ class Target:
             OSError: it does not answer in time.
         """
         return Wire(self.port, seconds=seconds, source=source, tls=self.tls)
+
+    def echo(self, source: str = LOOPBACK) -> float | None:
+        """Return how long a C-ECHO takes with its association; None where there is no answer."""
+        begin = time.monotonic()
+        try:
+            with self.call(seconds=PATIENCE_SECONDS, source=source) as sender:
+                if sender.ask(wire.associate_rq(CALLED))[0] != wire.ASSOCIATE_AC:
+                    return None
+                sender.send(wire.echo_rq())
+                sender.status()
+                sender.send(wire.release_rq())
+                sender.read()
+        except (OSError, ValueError):
+            return None
+        return time.monotonic() - begin
 
 
 Attacked = Callable[[Path, Trial | None], AbstractContextManager[Target]]

@@ -27,12 +27,12 @@ from pathlib import Path
 
 import psutil
 
-from bench.attack_kinds import ATTACKS, PATIENCE_SECONDS, Seen
-from bench.attacked import ATTACKED, CALLED, Target
+from bench.attack_kinds import ATTACKS, Seen
+from bench.attacked import ATTACKED, Target
 from bench.common import keep, machine, median, table
 from bench.hidden_size import read_by_all
 from scp_service.certificates import Trial, make_trial
-from tests.peers import ChildProcess, ProcessFailedError, wait_until, wire
+from tests.peers import ChildProcess, ProcessFailedError, wait_until
 from tests.peers.process import LOOPBACK
 
 ECHOES = 3
@@ -57,22 +57,6 @@ class Suffered:
     recovery: float
     seen: dict[str, int]
     load: float
-
-
-def _echo(target: Target, source: str = LOOPBACK) -> float | None:
-    """Return how long a C-ECHO takes with its association; None where there is no answer."""
-    begin = time.monotonic()
-    try:
-        with target.call(seconds=PATIENCE_SECONDS, source=source) as sender:
-            if sender.ask(wire.associate_rq(CALLED))[0] != wire.ASSOCIATE_AC:
-                return None
-            sender.send(wire.echo_rq())
-            sender.status()
-            sender.send(wire.release_rq())
-            sender.read()
-    except (OSError, ValueError):
-        return None
-    return time.monotonic() - begin
 
 
 class _Watch:
@@ -124,13 +108,13 @@ def suffer(who: str, name: str, folder: Path, trial: Trial) -> Suffered:
     seen: Seen = Counter()
     with ATTACKED[who](folder, trial if attack.over_tls else None) as target:
         process = target.process
-        wait_until(lambda: _echo(target), "an echo", seconds=60, process=process)
+        wait_until(target.echo, "an echo", seconds=60, process=process)
         with _Watch(process) as quiet:
             time.sleep(1.5)
         with _Watch(process) as watch:
             with attack.begin(target, seen):
                 begun = time.monotonic()
-                echoes = [_echo(target, attack.echo_source) for _ in range(ECHOES)]
+                echoes = [target.echo(attack.echo_source) for _ in range(ECHOES)]
                 time.sleep(max(0.0, begun + LEAST_SECONDS - time.monotonic()))
             over = time.monotonic()
         recovery = _recovery(target, quiet.threads, over)
@@ -152,7 +136,7 @@ def suffer(who: str, name: str, folder: Path, trial: Trial) -> Suffered:
 
 def _recovery(target: Target, threads: int, since: float) -> float:
     def recovered() -> bool:
-        echo = _echo(target)
+        echo = target.echo()
         return echo is not None and echo <= 1 and _threads(target.process) <= threads + 2
 
     try:
