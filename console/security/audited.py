@@ -64,6 +64,22 @@ def listed(
         )
 
 
+def exported(
+    context: Context, who: Who, asked: Mapping[str, str], count: int, *, what: str
+) -> None:
+    """A list of studies has left as a file: what was asked for, and how many studies were in it."""
+    keys = json.dumps({**asked, "exported": count}, ensure_ascii=True)
+    context.trail.add(
+        events.looked_up(
+            context.trail.now(),
+            ours=context.trail.ours,
+            person=_person(who),
+            what=what,
+            keys=keys,
+        )
+    )
+
+
 def logged_in(context: Context, name: str, address: str) -> None:
     """Somebody has logged in."""
     _authentication(context, name, address, events.LOGIN)
