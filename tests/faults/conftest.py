@@ -58,7 +58,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def ledger() -> Ledger:
     """Where rows are kept."""
-    return Ledger(_RECORDS, _seed())
+    return Ledger(_RECORDS, _seed(), _share())
 
 
 @pytest.fixture
@@ -70,8 +70,7 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture(scope="session")
 def times() -> Callable[[int], int]:
     """How often a fault is provoked: as often as is asked, or the share of it that is set."""
-    share = float(os.environ.get(SHARE_VARIABLE, "1"))
-    return lambda asked: max(1, round(asked * share))
+    return lambda asked: max(1, round(asked * _share()))
 
 
 @pytest.fixture
@@ -82,3 +81,7 @@ def kind(database_url: str) -> str:
 
 def _seed() -> int:
     return int(os.environ.get(SEED_VARIABLE, "0"))
+
+
+def _share() -> float:
+    return float(os.environ.get(SHARE_VARIABLE, "1"))

@@ -125,6 +125,8 @@ class Row:
     tally: Tally
     seconds: float
     """How long all of it took."""
+    share: float = 1.0
+    """Which part of the times that are asked for."""
 
     def cells(self) -> list[str]:
         """Return the line as text, in the order of `HEADER`."""
@@ -137,7 +139,7 @@ class Row:
             name,
             self.database or "-",
             str(self.seed),
-            f"{tally.times:,}",
+            f"{tally.times:,}" + ("" if self.share >= 1 else " (not all)"),
             f"{tally.acknowledged:,}",
             str(tally.lost),
             str(tally.duplicated),
@@ -151,9 +153,10 @@ class Row:
 class Ledger:
     """The rows of one seed, in a folder: a fault that runs again replaces its row."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, share: float = 1.0) -> None:
         self.folder = folder / str(seed)
         self._seed = seed
+        self._share = share
 
     @contextmanager
     def fault(self, fault: str, database: str = "") -> Iterator[Tally]:
@@ -168,8 +171,8 @@ class Ledger:
             held = not (tally.lost or tally.duplicated)
             assert held, f"{tally.lost} lost, {tally.duplicated} twice"
         finally:
-            seconds = time.monotonic() - began
-            self._keep(Row(fault, database, self._seed, held, tally, round(seconds, 1)))
+            seconds = round(time.monotonic() - began, 1)
+            self._keep(Row(fault, database, self._seed, held, tally, seconds, self._share))
 
     def rows(self) -> list[Row]:
         """Return all rows."""
