@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,7 @@ HEADER = (
     "twice",
     "well again after",
     "took",
+    "CPU time",
     "asked for",
     "held",
 )
@@ -127,6 +129,8 @@ class Row:
     """How long all of it took."""
     share: float = 1.0
     """Which part of the times that are asked for."""
+    cpu_seconds: float = 0.0
+    """What this process and all that it started have computed meanwhile."""
 
     def cells(self) -> list[str]:
         """Return the line as text, in the order of `HEADER`."""
@@ -145,6 +149,7 @@ class Row:
             str(tally.duplicated),
             "-" if again is None else f"{again:.1f} s",
             f"{self.seconds:,.0f} s",
+            f"{self.cpu_seconds:,.0f} s",
             asked,
             f"{held}; {tally.remark}" if tally.remark else held,
         ]
@@ -164,15 +169,16 @@ class Ledger:
         assert fault in FAULTS
         self.folder.mkdir(parents=True, exist_ok=True)
         tally = Tally()
-        began = time.monotonic()
+        began, computed = time.monotonic(), _cpu_seconds()
         held = False
         try:
             yield tally
             held = not (tally.lost or tally.duplicated)
             assert held, f"{tally.lost} lost, {tally.duplicated} twice"
         finally:
-            seconds = round(time.monotonic() - began, 1)
-            self._keep(Row(fault, database, self._seed, held, tally, seconds, self._share))
+            took = round(time.monotonic() - began, 1)
+            cpu = round(_cpu_seconds() - computed, 1)
+            self._keep(Row(fault, database, self._seed, held, tally, took, self._share, cpu))
 
     def rows(self) -> list[Row]:
         """Return all rows."""
@@ -185,6 +191,11 @@ class Ledger:
     def _keep(self, row: Row) -> None:
         file = self.folder / f"{row.fault}-{row.database or 'none'}.json"
         file.write_text(json.dumps(asdict(row), indent=2), encoding="utf-8")
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 def as_table(rows: Iterable[Row]) -> str:
