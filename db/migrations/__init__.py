@@ -1,20 +1,25 @@
-"""Schema versions, and the way from one to the next."""
+"""Schema versions, and the way from one to the next.
+
+Alembic is loaded only where there is a way to go: each role looks at the version as it starts, and
+need not pay for what it would take to change it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from db.files import exclusive
 from db.session import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_VERSIONS = Path(__file__).parent / "versions"
 _POSTGRES_LOCK = 0x48494C55  # "HILU": any fixed number that all of our programs share
 
 
@@ -30,12 +35,14 @@ def upgrade(database: Database, lock_folder: Path, to: str = "head") -> None:
     Raises:
         SchemaError: the database was made by a newer program.
     """
-    config = _config()
     with _one_at_a_time(database, lock_folder), database.engine.connect() as connection:
-        if version(connection) == ScriptDirectory.from_config(config).get_current_head():
+        if version(connection) == newest():
             return
         _refuse_newer(connection)
         connection.rollback()
+        from alembic import command
+
+        config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, to)
 
@@ -46,9 +53,8 @@ def check(database: Database) -> None:
     Raises:
         SchemaError: it is older, newer or missing.
     """
-    config = _config()
     with database.engine.connect() as connection:
-        if version(connection) == ScriptDirectory.from_config(config).get_current_head():
+        if version(connection) == newest():
             return
         _refuse_newer(connection)
     raise SchemaError(
@@ -58,13 +64,20 @@ def check(database: Database) -> None:
 
 def version(connection: Connection) -> str | None:
     """Return the version of a database's schema; None where it has no tables of ours."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def newest() -> str:
+    """Return this program's schema version."""
+    return max(_versions())
 
 
 def is_known(version: str) -> bool:
     """Tell whether a schema version is this program's or an earlier one."""
-    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
-    return version in {script.revision for script in scripts}
+    return version in _versions()
 
 
 def take_back(database: Database, lock_folder: Path, to: str) -> None:
@@ -75,6 +88,9 @@ def take_back(database: Database, lock_folder: Path, to: str) -> None:
     Raises:
         SchemaError: there is no such version, or the database is not newer than it.
     """
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
     config = _config()
     scripts = ScriptDirectory.from_config(config)
     with _one_at_a_time(database, lock_folder), database.engine.connect() as connection:
@@ -91,7 +107,14 @@ def take_back(database: Database, lock_folder: Path, to: str) -> None:
         command.downgrade(config, to)
 
 
+def _versions() -> set[str]:
+    """Name all versions: each has a file that begins with its number."""
+    return {path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py")}
+
+
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     return config

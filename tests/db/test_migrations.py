@@ -12,6 +12,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
@@ -94,6 +95,35 @@ def with_connection(connection: object) -> object:
     config = migrations._config()
     config.attributes["connection"] = connection
     return config
+
+
+def test_the_versions_are_those_that_the_migrations_themselves_tell() -> None:
+    scripts = ScriptDirectory.from_config(migrations._config())
+    assert migrations.newest() == scripts.get_current_head()
+    told = {script.revision for script in scripts.walk_revisions()}
+    assert all(migrations.is_known(each) for each in told)
+    assert not migrations.is_known("9999")
+    assert len(list(Path(migrations.__file__).parent.glob("versions/*.py"))) == len(told)
+
+
+def test_a_start_with_a_current_schema_does_not_load_alembic(
+    empty: Database, tmp_path: Path
+) -> None:
+    migrations.upgrade(empty, tmp_path)
+    code = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from db import migrations
+from db.session import Database
+
+with closing(Database(sys.argv[1])) as database:
+    migrations.upgrade(database, Path(sys.argv[2]))
+    migrations.check(database)
+sys.exit("alembic" in sys.modules)
+"""
+    command = [sys.executable, "-c", code, empty.url, str(tmp_path)]
+    subprocess.run(command, check=True, cwd=peers.ROOT)
 
 
 def test_an_upgrade_of_what_is_current_changes_nothing(empty: Database, tmp_path: Path) -> None:
