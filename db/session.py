@@ -77,7 +77,13 @@ def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
 def _sqlite_engine(url: str) -> Engine:
     engine = create_engine(
         url,
-        connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+        connect_args={
+            "timeout": BUSY_TIMEOUT_SECONDS,
+            "check_same_thread": False,
+            # Lists of ids make many statements that differ in length alone; of the 128 that would
+            # be kept prepared, each takes up to 40 KB, for every connection.
+            "cached_statements": 32,
+        },
         # The connection used last comes first: each has caches of its own, of pages (2 MB) and of
         # statements, and those that are not needed at the same time are not filled.
         pool_use_lifo=True,

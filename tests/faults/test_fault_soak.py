@@ -30,7 +30,7 @@ CHUNK = 100
 SIDE = 256
 WARM_FILMS = 1500
 """A worker's child remembers 64 MiB of images, 1,024 of this size; SQLite fills its page caches."""
-MOST_MEGABYTES_A_THOUSAND = 3.0
+MOST_MEGABYTES_A_THOUSAND = 1.0
 _LOOK_SECONDS = 1.0
 _MEGABYTE = 1_000_000
 _ENV = {"HILUM_WORKER__DECODE_PROCESSES": "1"}
