@@ -32,6 +32,8 @@ audit_app = typer.Typer(no_args_is_help=True, help="The audit trail (PS3.15 A.5)
 app.add_typer(audit_app, name="audit")
 user_app = typer.Typer(no_args_is_help=True, help="Who may log in to the console.")
 app.add_typer(user_app, name="user")
+verdicts_app = typer.Typer(no_args_is_help=True, help="What readers say of the readings.")
+app.add_typer(verdicts_app, name="verdicts")
 out = Terminal()
 err = Terminal(stderr=True)
 
@@ -717,6 +719,39 @@ def user_remove(name: UserName) -> None:
     from commands import user
 
     _say(user.remove(_load().settings, name))
+
+
+@verdicts_app.command("agreement")
+def verdicts_agreement(
+    since: Annotated[datetime | None, typer.Option(help="Given at or after (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Given before (UTC).")] = None,
+    by: Annotated[str, typer.Option(help="bundle, source or station.")] = "bundle",
+    as_json: AsJson = False,
+) -> None:
+    """Tell how far readings agree with the verdicts of readers."""
+    from commands import verdicts
+
+    found = verdicts.agreement(_load().settings, _utc(since), _utc(until), by)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        verdicts.print_agreement(found, out)
+
+
+@verdicts_app.command("export")
+def verdicts_export(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; an empty one may be there.")],
+    since: Annotated[datetime | None, typer.Option(help="Given at or after (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Given before (UTC).")] = None,
+) -> None:
+    """Write the films that verdicts speak of as a training set, without patients' names."""
+    from commands import verdicts
+
+    _say(verdicts.export(_load().settings, folder, _utc(since), _utc(until)))
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(tzinfo=UTC)
 
 
 @audit_app.command("verify")

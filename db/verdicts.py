@@ -93,15 +93,16 @@ class Labelled:
     boxes: tuple[tuple[float, float, float, float], ...]
 
 
-def add(session: Session, new: NewVerdict, *, now: datetime) -> Verdict:
-    """Record a verdict.
+def add(session: Session, new: NewVerdict, *, study_id: int, now: datetime) -> Verdict:
+    """Record a verdict on a reading of a study.
 
     Raises:
-        VerdictError: there is no such reading, or what is said does not hold together.
+        VerdictError: the study has no such reading, or what is said does not hold together.
     """
-    reading = session.get(StoredReading, new.reading_id)
+    of_study = select(StoredReading).join(Instance).where(Instance.study_id == study_id)
+    reading = session.scalar(of_study.where(StoredReading.id == new.reading_id))
     if reading is None:
-        raise VerdictError("The reading that this verdict is about is not there any more.")
+        raise VerdictError("The study has no such reading (any more).")
     row = Verdict(
         instance_id=reading.instance_id,
         reading_id=reading.id,

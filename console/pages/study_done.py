@@ -18,7 +18,7 @@ from console.security.access import Operator, Reader
 from console.security.audited import acted
 from console.security.who import Who
 from db import deliveries, shadows, studies, verdicts
-from db.models import Instance, StoredReading, Study
+from db.models import Instance, Study
 from db.states import InstanceState
 from db.verdicts import NewVerdict, VerdictError
 
@@ -119,10 +119,7 @@ def verdict(
         new = NewVerdict(reading, finding, boxes_of(boxes), comment, who.name)
         with context.database.write() as session:
             _find(session, study_id)
-            said_of = session.get(StoredReading, reading)
-            if said_of is not None and said_of.instance.study_id != study_id:
-                raise VerdictError("The reading is not one of this study.")
-            verdicts.add(session, new, now=context.database.now(session))
+            verdicts.add(session, new, study_id=study_id, now=context.database.now(session))
     except VerdictError as error:
         raise HTTPException(422, str(error)) from None
     acted(context, who, f"Verdict on reading {reading}: {finding}.", f"study {study_id}")

@@ -13,8 +13,7 @@ T = TypeVar("T")
 class Cache(Generic[T]):
     """Keeps what is asked for most recently; `size` tells how many bytes a thing takes.
 
-    What is asked for twice at once is made once. Nothing of it is written to a disk, so that what
-    is erased or deleted by age is nowhere left but until the next restart.
+    What is asked for twice at once is made once. Nothing of it is written to a disk.
     """
 
     def __init__(self, limit: int, size: Callable[[T], int]) -> None:
@@ -44,11 +43,11 @@ class Cache(Generic[T]):
                     self._making.pop(key, None)
             return made
 
-    def drop(self, keys: Callable[[Hashable], bool]) -> None:
-        """Forget what stands under the keys that are picked."""
+    def clear(self) -> None:
+        """Forget everything."""
         with self._lock:
-            for key in [key for key in self._kept if keys(key)]:
-                self._bytes -= self._size(self._kept.pop(key))
+            self._kept.clear()
+            self._bytes = 0
 
     def _keep(self, key: Hashable, made: T) -> None:
         size = self._size(made)

@@ -13,15 +13,25 @@ T = TypeVar("T")
 
 
 class PoolOnDemand:
-    """Starts child processes at the first call; ends them when nobody calls for `idle_seconds`."""
+    """Starts child processes at the first call; ends them when nobody calls for `idle_seconds`.
+
+    `ended` is called then.
+    """
 
     def __init__(
-        self, processes: int, *, timeout_seconds: float, memory_bytes: int, idle_seconds: float
+        self,
+        processes: int,
+        *,
+        timeout_seconds: float,
+        memory_bytes: int,
+        idle_seconds: float,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._start: Callable[[], IsolatedPool] = functools.partial(
             IsolatedPool, processes, timeout_seconds=timeout_seconds, memory_bytes=memory_bytes
         )
         self._idle_seconds = idle_seconds
+        self._ended = ended
         self._lock = threading.Lock()
         self._pool: IsolatedPool | None = None
         self._calls = 0
@@ -72,6 +82,7 @@ class PoolOnDemand:
                 return
             pool, self._pool = self._pool, None
         pool.close()
+        self._ended()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

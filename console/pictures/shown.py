@@ -57,21 +57,23 @@ class Pictures:
         self._store = store
         self._registry = Registry(store.root)
         worker = settings.worker
+        self._own: Cache[list[str]] = Cache(1, lambda _: 0)  # to verify a bundle takes a moment
+        self._made: Cache[bytes] = Cache(_KEPT_BYTES, len)
+        self._heats: Cache[Heat] = Cache(_KEPT_HEAT_BYTES, lambda heat: heat.cells.nbytes)
         self.pool = PoolOnDemand(
             _PROCESSES,
             timeout_seconds=worker.decode_timeout_seconds,
             memory_bytes=worker.decode_memory_bytes,
             idle_seconds=_IDLE_SECONDS,
+            ended=self._made.clear,  # what was erased meanwhile is nowhere left then
         )
         self._networks = PoolOnDemand(
             1,
             timeout_seconds=_NETWORK_SECONDS,
             memory_bytes=_NETWORK_MEMORY_BYTES,
             idle_seconds=_IDLE_SECONDS,
+            ended=self._heats.clear,
         )
-        self._own: Cache[list[str]] = Cache(1, lambda _: 0)  # to verify a bundle takes a moment
-        self._made: Cache[bytes] = Cache(_KEPT_BYTES, len)
-        self._heats: Cache[Heat] = Cache(_KEPT_HEAT_BYTES, lambda heat: heat.cells.nbytes)
 
     def preview(self, film: StoredFilm) -> bytes:
         """Return a small PNG of a film; see `film.preview`.

@@ -156,7 +156,7 @@ def test_a_verdict_is_kept_shown_and_changes_nothing_that_was_sent(
         ({"finding": "healthy"}, "one of opacity"),
         ({"finding": "normal", "boxes": "[1]"}, "not understood"),
         ({"finding": "opacity", "boxes": '[{"x": 1}]'}, "not understood"),
-        ({"reading": 99, "finding": "normal"}, "not there any more"),
+        ({"reading": 99, "finding": "normal"}, "no such reading"),
     ],
 )
 def test_a_verdict_that_does_not_hold_together_is_refused(

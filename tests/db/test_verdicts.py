@@ -44,10 +44,13 @@ def say(
     *,
     by: str = "ann",
     comment: str = "",
+    study_id: int | None = None,
 ) -> int:
     with database.write() as session:
         new = NewVerdict(reading_id, finding, boxes, comment, by)
-        return verdicts.add(session, new, now=database.now(session)).id
+        if study_id is None:
+            study_id = session.get_one(StoredReading, reading_id).instance.study_id
+        return verdicts.add(session, new, study_id=study_id, now=database.now(session)).id
 
 
 def test_a_later_verdict_stands_and_the_earlier_one_stays(database: Database, clock: Clock) -> None:
@@ -100,8 +103,10 @@ def test_what_does_not_hold_together_is_refused(
     reading_id = a_reading(database)
     with pytest.raises(VerdictError, match=said):
         say(database, reading_id, finding, boxes, comment=comment)
-    with pytest.raises(VerdictError, match="not there any more"):
-        say(database, reading_id + 1, "normal")
+    with pytest.raises(VerdictError, match="no such reading"):
+        say(database, reading_id + 1, "normal", study_id=1)
+    with pytest.raises(VerdictError, match="no such reading"):
+        say(database, reading_id, "normal", study_id=2)
     assert rows(database, Verdict) == []
 
 

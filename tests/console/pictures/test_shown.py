@@ -99,11 +99,15 @@ def test_without_a_heat_map_the_boxes_scores_make_one() -> None:
 
 
 def test_child_processes_come_with_the_first_call_and_go_when_nobody_calls() -> None:
-    pool = PoolOnDemand(1, timeout_seconds=60, memory_bytes=2**32, idle_seconds=0.2)
+    ended = threading.Event()
+    pool = PoolOnDemand(
+        1, timeout_seconds=60, memory_bytes=2**32, idle_seconds=0.2, ended=ended.set
+    )
     with closing(pool):
         assert not pool.running
         assert pool.run(abs, -5) == 5
         wait_until(lambda: not pool.running, what="the child processes end")
+        assert ended.wait(10)
         assert pool.run(abs, -6) == 6
         assert pool.running
         with pytest.raises(ChildFailedError):
@@ -141,6 +145,10 @@ def test_the_cache_makes_a_thing_once_and_forgets_the_oldest() -> None:
     cache.get("big", lambda: make("big", 11))
     cache.get("big", lambda: make("big", 11))
     assert made[-2:] == ["big", "big"]
+
+    cache.clear()
+    cache.get("b", lambda: make("b", 4))
+    assert made[-1] == "b"
 
     def fail() -> bytes:
         raise ValueError("not made")
