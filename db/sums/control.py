@@ -16,6 +16,10 @@ import numpy as np
 from db.sums.histograms import Counts, coarser
 
 SIGMAS = 3.0
+_FAR_SIGMAS = 5.0
+"""One step so far out is no chance."""
+_CHANCE_OUTSIDE = 0.0027
+_UNLIKELY = 0.05
 LEAST_EXPECTED = 5.0
 """A share is judged where so many of both kinds are expected: below, it is far from normal."""
 LEAST_FILMS = 5
@@ -53,6 +57,8 @@ class Point:
     low: float
     high: float
     judged: bool
+    is_far: bool = False
+    """Whether it lies beyond 5 sigma."""
 
     @property
     def outside(self) -> bool:
@@ -72,6 +78,19 @@ class Chart:
     def outside(self) -> list[Point]:
         """The points beyond the limits."""
         return [point for point in self.points if point.outside]
+
+    @property
+    def is_beyond_chance(self) -> bool:
+        """Whether a point lies far out, or more do so than chance makes in one of 20 such charts.
+
+        By chance 0.27 % of the points that are judged lie outside, each for itself.
+        """
+        outside, judged = self.outside, sum(point.judged for point in self.points)
+        fewer = sum(
+            math.comb(judged, k) * _CHANCE_OUTSIDE**k * (1 - _CHANCE_OUTSIDE) ** (judged - k)
+            for k in range(len(outside))
+        )
+        return any(point.is_far for point in outside) or (bool(outside) and 1 - fewer < _UNLIKELY)
 
 
 def share_chart(before: Sequence[Step], steps: Sequence[Step]) -> Chart | None:
@@ -176,9 +195,12 @@ def _chart(
     scatter = _scatter(before, centre, deviation, least)
     points = []
     for step in steps:
-        half = SIGMAS * scatter * deviation / math.sqrt(step.films) if step.films else math.inf
-        low, high = max(within[0], centre - half), min(within[1], centre + half)
-        points.append(Point(step.start, step.films, step.value, low, high, step.films >= least))
+        sigma = scatter * deviation / math.sqrt(step.films) if step.films else math.inf
+        low = max(within[0], centre - SIGMAS * sigma)
+        high = min(within[1], centre + SIGMAS * sigma)
+        is_far = step.value is not None and abs(step.value - centre) > _FAR_SIGMAS * sigma
+        judged = step.films >= least
+        points.append(Point(step.start, step.films, step.value, low, high, judged, is_far))
     return Chart(centre, scatter, tuple(points))
 
 

@@ -52,6 +52,7 @@ class Drift:
     probabilities: Counts
     probabilities_before: Counts
     probability_shift: Shift | None
+    grey_now: float | None
     grey_shift: Shift | None
     spread_shift: Shift | None
 
@@ -67,10 +68,10 @@ class Drift:
 
     @property
     def is_outside(self) -> bool:
-        """Whether anything lies beyond its limits, or has shifted by much."""
+        """Whether anything leaves its limits by more than chance, or has shifted by much."""
         charts = (self.positives, self.grey, self.spread)
         shifts = (self.probability_shift, self.grey_shift, self.spread_shift)
-        return any(chart is not None and chart.outside for chart in charts) or any(
+        return any(chart is not None and chart.is_beyond_chance for chart in charts) or any(
             each is not None and each.is_large for each in shifts
         )
 
@@ -156,6 +157,7 @@ def _drift(
         probabilities=PROBABILITY.unpack(row["probability"] for row in now),
         probabilities_before=PROBABILITY.unpack(row["probability"] for row in before),
         probability_shift=shift_of("probability", PROBABILITY),
+        grey_now=_mean(now, "grey_mean"),
         grey_shift=shift_of("grey_mean_histogram", GREY),
         spread_shift=shift_of("grey_spread_histogram", GREY_SPREAD),
     )
@@ -187,6 +189,11 @@ def _by_place(found: Iterable[Row]) -> dict[Place, list[Row]]:
 
 def _sum(found: Iterable[Row], name: str) -> int:
     return sum(row[name] for row in found)
+
+
+def _mean(found: Sequence[Row], name: str) -> float | None:
+    measured = _sum(found, "measured")
+    return _total(found, name) / measured if measured else None
 
 
 def _total(found: Iterable[Row], name: str) -> float:

@@ -132,3 +132,18 @@ def test_nothing_is_said_of_a_histogram_that_is_empty_or_of_one_bin() -> None:
     alone = shift(np.array([0, 9, 0]), np.array([0, 9, 0]))
     assert alone is not None
     assert (alone.psi, alone.is_large) == (0.0, False)
+
+
+def test_a_chart_is_beyond_chance_where_many_points_are_outside_or_one_is_far_out() -> None:
+    """Of 90 days chance makes at least one outside in 22 %, two in 2.5 % of all charts."""
+    before = steps((1000, 0.2))
+    usual = [(100, 0.2)] * 88
+    for last, expected in (
+        ([(100, 0.2), (100, 0.33)], False),
+        ([(100, 0.33), (100, 0.33)], True),
+        ([(100, 0.2), (100, 0.41)], True),  # more than 5 * 0.04 above
+        ([(100, 0.2), (100, 0.2)], False),
+    ):
+        chart = share_chart(before, steps(*usual, *last))
+        assert chart is not None
+        assert chart.is_beyond_chance is expected
