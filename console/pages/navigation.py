@@ -23,5 +23,6 @@ class Entry:
 NAVIGATION = (
     Entry("Worklist", "/"),
     Entry("Verdicts", "/verdicts"),
+    Entry("Monitoring", "/monitoring"),
     Entry("Administration", "/administration", UserRole.ADMIN),
 )

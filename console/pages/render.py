@@ -14,7 +14,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from console.pages.navigation import NAVIGATION
-from console.pages.words import age, count, date_in_words, percent, person_name
+from console.pages.words import (
+    age,
+    count,
+    date_in_words,
+    duration,
+    grey,
+    percent,
+    person_name,
+    size,
+)
 from console.security import csrf
 from console.security.who import Who
 
@@ -36,6 +45,9 @@ def _environment() -> Environment:
         "percent": percent,
         "person": person_name,
         "date": date_in_words,
+        "duration": duration,
+        "grey": grey,
+        "size": size,
         "iso": _iso,
     }
     return made

@@ -29,6 +29,34 @@ def age(since: datetime, now: datetime) -> str:
     return f"{seconds}{_NO_BREAK}s"
 
 
+def duration(seconds: float | None) -> str:
+    """Return a time as people say it: `0.35 s`, `12 s`, `4.2 min`, `3.1 h`, `2.5 d`."""
+    if seconds is None:
+        return "–"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size * 0.995:
+            return f"{_three(seconds / size)}{_NO_BREAK}{unit}"
+    return f"{_three(seconds)}{_NO_BREAK}s"
+
+
+def grey(value: float | None) -> str:
+    """Return a grey (0 to 255) without digits after the point."""
+    return "–" if value is None else f"{value:.0f}"
+
+
+def size(number: float) -> str:
+    """Return bytes with a decimal prefix: `4.2 GB`."""
+    for power, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number >= power:
+            return f"{_three(number / power)}{_NO_BREAK}{unit}"
+    return f"{number:.0f}{_NO_BREAK}B"
+
+
+def _three(value: float) -> str:
+    """Return a number with two digits, or all before the point where there are more."""
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
+
+
 def person_name(name: str) -> str:
     """Return a DICOM person name (PS3.5 6.2.1) as it is read: `Curie, Marie`.
 
