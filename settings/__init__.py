@@ -1,7 +1,8 @@
 """One typed configuration: `hilum.toml`, `HILUM_*` variables, command line; later ones win.
 
 Every key has a default, its unit and one sentence. `load()` is the only way in; a bad value raises
-`SettingsError` with a message that names the key and the place it came from.
+`SettingsError` with a message that names the key and the place it came from. Peers and destinations
+may be changed in the console too (`settings.layers`), over the file and below variables.
 """
 
 from settings.archives import Archive, DicomArchive, DicomwebArchive

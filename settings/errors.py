@@ -42,9 +42,11 @@ def explain(
 
 
 def origin_of(key: str, origins: Mapping[str, str]) -> str:
-    """Find the origin of a key: its own, of the list that it stands in, or of a key inside it."""
+    """Find the origin of a key: its own, of its item, of the item's list, or of a key inside it."""
     inside = (origin for other, origin in origins.items() if other.startswith(f"{key}."))
-    return origins.get(key) or origins.get(key.split("[", 1)[0]) or next(inside, "default")
+    item, bracket, _ = key.partition("]")
+    listed = origins.get(item + bracket) or origins.get(key.split("[", 1)[0])
+    return origins.get(key) or listed or next(inside, "default")
 
 
 def _dotted(location: Sequence[int | str]) -> str:
