@@ -94,7 +94,7 @@ def listen() -> None:
     """Receive films by C-STORE."""
     from commands import roles
 
-    roles.listen(_load().settings)
+    roles.listen(_load())
 
 
 @app.command()
@@ -110,8 +110,7 @@ def console() -> None:
     """Show the console: worklist, studies, monitoring, administration."""
     from commands import roles
 
-    loaded = _load()
-    roles.console(loaded.settings, loaded.origins)
+    roles.console(_load())
 
 
 @app.command()
@@ -119,7 +118,7 @@ def work() -> None:
     """Read films and make reports."""
     from commands import roles
 
-    roles.work(_load().settings, fixed=_bundle_is_fixed())
+    roles.work(_load(), fixed=_bundle_is_fixed())
 
 
 @app.command()
@@ -127,7 +126,7 @@ def deliver() -> None:
     """Send results to the destinations."""
     from commands import roles
 
-    roles.deliver(_load().settings)
+    roles.deliver(_load())
 
 
 @app.command()
@@ -463,8 +462,9 @@ def doctor(
     """Check database, storage, model, ports, destinations and GPU; say what to do."""
     from commands.doctor import examine, print_checks
     from commands.doctor_self_test import self_test as test
+    from commands.layered import layered
 
-    loaded = _load()
+    loaded, _ = layered(_load())  # a database that does not answer is told by its own check
     if not print_checks(test(loaded.settings) if self_test else examine(loaded), out):
         raise typer.Exit(1)
 
@@ -507,7 +507,11 @@ def config(
     if show_template:
         print(template(), end="")
         return
-    loaded = _load()
+    from commands.layered import layered
+
+    loaded, note = layered(_load())
+    if note is not None:
+        err.print(note)
     width = max(len(each.key) for each in loaded.effective())
     for each in loaded.effective():
         print(f"{each.key:<{width}}  {each.value}  ({each.origin})")

@@ -25,13 +25,14 @@ from commands.problem import ProblemError
 from db import migrations
 from db.backup import refuse_unfinished
 from db.files import FileStore
+from db.live import Live
 from db.owners import this_process
 from db.recovery import return_lost
 from db.session import Database
 from scp_service.monitor import monitored
 from scp_service.monitor.shared import forget, shared_folder
 from scp_service.supervise import supervise
-from settings import Settings, doubts
+from settings import Loaded, Settings, doubts
 
 _log = logging.getLogger(__name__)
 
@@ -122,14 +123,21 @@ def _leasing(role: str, settings: Settings) -> Iterator[tuple[Database, FileStor
         yield database, store, owner
 
 
-def listen(settings: Settings) -> None:
-    """Receive films until told to stop."""
+def listen(loaded: Loaded) -> None:
+    """Receive films until told to stop.
+
+    Raises:
+        SettingsError: what was changed in the console does not fit.
+    """
     from scp_service.listener import listening
 
+    settings = loaded.settings
     stop = _begin("listen", settings)
-    with _running("listen", settings) as (database, store), listening(settings, database, store):
-        metrics.RUNNING.labels("listen").set(1)
-        stop.wait()
+    with _running("listen", settings) as (database, store):
+        current = _live(loaded, database)
+        with listening(settings, database, store, current):
+            metrics.RUNNING.labels("listen").set(1)
+            stop.wait()
 
 
 def dicomweb(settings: Settings) -> None:
@@ -149,7 +157,7 @@ def dicomweb(settings: Settings) -> None:
             stop.wait()
 
 
-def console(settings: Settings, origins: Mapping[str, str]) -> None:
+def console(loaded: Loaded) -> None:
     """Show the console until told to stop.
 
     Raises:
@@ -164,6 +172,7 @@ def console(settings: Settings, origins: Mapping[str, str]) -> None:
     from console.security.seen import Seen
     from scp_service.http_server import serving_http
 
+    settings = loaded.settings
     stop = _begin("console", settings)
     web, passwords = settings.console, Passwords()
     with (
@@ -174,7 +183,8 @@ def console(settings: Settings, origins: Mapping[str, str]) -> None:
         if (first := first_user(database, passwords)) is not None:
             # To the terminal, and not to the log.
             print(f"\nFirst login to the console: user admin, password {first}\n", flush=True)
-        context = Context(settings, origins, database, store, trail, passwords, Seen(), pictures)
+        live = Live(loaded, database)
+        context = Context(live, database, store, trail, passwords, Seen(), pictures)
         if web.is_in_the_clear:
             _log.warning("TLS is not enabled: passwords and patient data pass UNENCRYPTED.")
         served = serving_http(
@@ -196,11 +206,15 @@ def console(settings: Settings, origins: Mapping[str, str]) -> None:
             stop.wait()
 
 
-def work(settings: Settings, *, fixed: bool = False) -> None:
+def work(loaded: Loaded, *, fixed: bool = False) -> None:
     """Read and report until told to stop.
 
     `fixed`: `worker.bundle` stands on the command line, so what is activated is not followed.
+
+    Raises:
+        SettingsError: what was changed in the console does not fit.
     """
+    settings = loaded.settings
     stop = _begin("work", settings)
     from inference.worker import Worker
     from inference.worker.choice import loader, open_chosen
@@ -209,6 +223,7 @@ def work(settings: Settings, *, fixed: bool = False) -> None:
 
     machine = socket.gethostname()[:64]
     with _leasing("work", settings) as (database, store, owner):
+        current = _live(loaded, database)
         load = loader(settings, Registry(store.root))
         if fixed:
             predictor, watch = load(None), None
@@ -219,19 +234,25 @@ def work(settings: Settings, *, fixed: bool = False) -> None:
         _log.info("Reading with %s on %s.", predictor.bundle.label, predictor.runtime)
         metrics.RUNNING.labels("work").set(1)
         with reading_in_shadow(settings, database, store, owner, machine):
-            Worker(settings, database, store, predictor, owner, watch).run(stop)
+            Worker(settings, database, store, predictor, owner, watch, current).run(stop)
 
 
-def deliver(settings: Settings) -> None:
-    """Send results until told to stop."""
+def deliver(loaded: Loaded) -> None:
+    """Send results until told to stop.
+
+    Raises:
+        SettingsError: what was changed in the console does not fit.
+    """
     from scp_service.deliver import deliver_all
 
+    settings = loaded.settings
     stop = _begin("deliver", settings)
-    for doubt in doubts(settings):
-        _log.warning("Check the configuration: %s.", doubt)
     with _leasing("deliver", settings) as (database, store, owner):
+        current = _live(loaded, database)
+        for doubt in doubts(current()):
+            _log.warning("Check the configuration: %s.", doubt)
         metrics.RUNNING.labels("deliver").set(1)
-        deliver_all(settings, database, store, stop, owner)
+        deliver_all(settings, database, store, stop, owner, current)
 
 
 def schedule(settings: Settings) -> None:
@@ -267,6 +288,17 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         with shared_folder() as folder:
             environment = {**environment, metrics.FOLDER_VARIABLE: str(folder)}
             supervise(settings.roles, environment, stop, partial(forget, folder))
+
+
+def _live(loaded: Loaded, database: Database) -> Live:
+    """Return the settings as the console changes them.
+
+    Raises:
+        SettingsError: what was changed there does not fit.
+    """
+    live = Live(loaded, database)
+    live.take_up()
+    return live
 
 
 def _begin(role: str, settings: Settings) -> threading.Event:

@@ -16,16 +16,16 @@ from console.security.pace import Pace
 from console.security.passwords import Passwords
 from console.security.seen import Seen
 from db.files import FileStore
+from db.live import Live
 from db.session import Database
 from settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Settings, where each of them comes from, and what the console works with."""
+    """The settings of each moment, and what the console works with."""
 
-    settings: Settings
-    origins: Mapping[str, str]
+    live: Live
     database: Database
     files: FileStore
     trail: Trail
@@ -33,6 +33,16 @@ class Context:
     seen: Seen
     pictures: Pictures
     pace: Pace = field(default_factory=Pace)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in effect."""
+        return self.live()
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Where each of them comes from; what is not there is a default."""
+        return self.live.loaded.origins
 
     def now(self) -> datetime:
         """Return the present by the database's clock, aware and in UTC."""

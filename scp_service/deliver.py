@@ -28,25 +28,33 @@ from scp_service.audited import Refusals, results_left, subjects
 from scp_service.commitment.asking import Asker
 from scp_service.destinations.connector import Connection
 from scp_service.destinations.registry import connector
-from settings import DicomDestination, Settings
+from settings import Destination, DicomDestination, Settings
 
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _LANES_POLL_SECONDS = 2.0
 _LINGER_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 _LEASE_SECONDS = 60.0
 MOST_REFUSALS = 5
 """How often one object may be refused for a reason of its own before it is given up."""
 
 
 def deliver_all(
-    settings: Settings, database: Database, store: FileStore, stop: threading.Event, owner: str
+    settings: Settings,
+    database: Database,
+    store: FileStore,
+    stop: threading.Event,
+    owner: str,
+    current: Callable[[], Settings] | None = None,
 ) -> None:
     """Run a lane for every destination that is configured or has work, until `stop` is set.
 
-    Those that shall commit themselves have a thread beside it that asks them to.
+    Those that shall commit themselves have a thread beside it that asks them to. `current` tells
+    how destinations are reached at each moment; by default that is as `settings` say.
     """
+    current = current or (lambda: settings)
     keeper = LeaseKeeper(database, lease_seconds=_LEASE_SECONDS)
     trail = Trail(settings)
     threads: dict[str, list[threading.Thread]] = {}
@@ -54,13 +62,14 @@ def deliver_all(
     while True:
         for name in names:
             if name not in threads:
-                lane = Lane(name, settings, database, store, keeper, stop, owner, trail)
+                lane = Lane(name, current, database, store, keeper, stop, owner, trail)
                 threads[name] = [_started(lane.run, f"lane-{name}")]
-                destination = settings.destination(name)
-                if isinstance(destination, DicomDestination) and destination.commit:
-                    asker = Asker(destination, settings, database)
-                    asking = _started(partial(asker.run, stop), f"commitment-{name}")
-                    threads[name].append(asking)
+            destination = current().destination(name)
+            is_asked = isinstance(destination, DicomDestination) and destination.commit
+            if is_asked and len(threads[name]) == 1:
+                asker = Asker(name, current, database)
+                asking = _started(partial(asker.run, stop), f"commitment-{name}")
+                threads[name].append(asking)
         if stop.wait(_LANES_POLL_SECONDS):
             break
         names = _lanes_with_work(database)
@@ -82,7 +91,7 @@ class Lane:
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        current: Callable[[], Settings],
         database: Database,
         store: FileStore,
         keeper: LeaseKeeper,
@@ -93,7 +102,8 @@ class Lane:
         self._name = name
         self._trail = trail
         self._untrusted = Refusals(trail)
-        self._settings = settings
+        self._current = current
+        self._settings = settings = current()
         self._database = database
         self._store = store
         self._keeper = keeper
@@ -115,7 +125,18 @@ class Lane:
             except SQLAlchemyError as error:
                 _log.error("Delivery waits: the database failed (%s).", type(error).__name__)
                 wait = self._settings.delivery.backoff_seconds
-            self._stop.wait(wait)
+            self._wait(wait)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, but no longer than until the destination is configured otherwise."""
+        destination = self._current().destination(self._name)
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self._stop.wait(min(left, _LOOK_SECONDS)):
+                return
+            if self._current().destination(self._name) != destination:
+                self._failures = 0
+                return
 
     def _claim(self) -> list[deliveries.Parcel]:
         with self._database.read() as session:
@@ -140,25 +161,31 @@ class Lane:
 
     def _send_all(self, parcels: list[deliveries.Parcel]) -> float:
         """Send over one connection for as long as there is work; return how long to wait then."""
-        destination = self._settings.destination(self._name)
+        settings = self._current()
+        destination = settings.destination(self._name)
         if destination is None:
             return self._put_off(parcels, "no destination of this name is configured any more")
-        called = connector(destination, self._settings)
+        called = connector(destination, settings)
         try:
             with called.connected(self._store) as connection:
                 while parcels:
                     self._send_batch(connection, parcels)
-                    parcels = self._await_more()
+                    parcels = self._await_more(destination)
         except PeerError as error:
             if isinstance(error, UntrustedPeerError):
                 self._untrusted.add(called.where, str(error), calling=self._name)
             return self._put_off(parcels, str(error), error.retry_after_seconds or 0.0)
         return 0.0
 
-    def _await_more(self) -> list[deliveries.Parcel]:
-        """Claim what comes within a moment: a connection costs more than an object."""
+    def _await_more(self, destination: Destination) -> list[deliveries.Parcel]:
+        """Claim what comes within a moment: a connection costs more than an object.
+
+        Nothing, where the destination is configured otherwise by now.
+        """
         deadline = time.monotonic() + _LINGER_SECONDS
         parcels: list[deliveries.Parcel] = []
+        if self._current().destination(self._name) != destination:
+            return parcels
         while not parcels and not self._stop.is_set() and time.monotonic() < deadline:
             parcels = self._claim()
             if not parcels:
@@ -207,9 +234,9 @@ class Lane:
         recorded_at = self._write([parcel for parcel, _ in answers], record)
         if recorded_at is not None:
             self._measure(answers, recorded_at)
-            results_left(self._trail, self._settings, self._name, told, of)
+            results_left(self._trail, self._current(), self._name, told, of)
             for reason, parcels in refused.items():
-                results_left(self._trail, self._settings, self._name, parcels, of, failure=reason)
+                results_left(self._trail, self._current(), self._name, parcels, of, failure=reason)
 
     def _measure(
         self, answers: Sequence[tuple[deliveries.Parcel, Answer]], recorded_at: datetime

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from enum import Enum
 from ipaddress import ip_address
@@ -72,25 +72,32 @@ class Rejection(Enum):
 
 
 @contextmanager
-def listening(settings: Settings, database: Database, store: FileStore) -> Iterator[Server]:
+def listening(
+    settings: Settings,
+    database: Database,
+    store: FileStore,
+    current: Callable[[], Settings] | None = None,
+) -> Iterator[Server]:
     """Listen until the context ends; associations under way then get time to finish.
 
-    What a listener that was killed had not acknowledged is removed first.
+    What a listener that was killed had not acknowledged is removed first. `current` tells who are
+    the peers and destinations of each moment; by default they are those of `settings`.
 
     Raises:
         OSError: a port is taken or may not be used.
         TlsError: a certificate, key or CA file cannot be used.
     """
-    if not settings.peers:
+    current = current or (lambda: settings)
+    if not current().peers:
         _log.warning("No peers are configured: ANYONE who reaches the port may send films.")
 
     with (
         receiving(settings, database, store) as receiver,
-        closing(Answerer(settings, database, store)) as answerer,
+        closing(Answerer(current, database, store)) as answerer,
     ):
         refusals = Refusals(receiver.trail)
         handlers = [
-            (evt.EVT_REQUESTED, _admit, [settings, store, refusals]),
+            (evt.EVT_REQUESTED, _admit, [current, store, refusals]),
             (evt.EVT_REJECTED, _tell_rejected, [refusals]),
             (evt.EVT_C_STORE, handle_store, [receiver]),
             (evt.EVT_C_ECHO, lambda _event: 0x0000),
@@ -173,8 +180,11 @@ def application_entity(settings: Settings) -> AE:
     return ae
 
 
-def _admit(event: Event, settings: Settings, store: FileStore, refusals: Refusals) -> None:
+def _admit(
+    event: Event, current: Callable[[], Settings], store: FileStore, refusals: Refusals
+) -> None:
     """Reject an association that may not send, or that there is no room for."""
+    settings = current()
     requestor = event.assoc.requestor
     calling = requestor.primitive.calling_ae_title.strip() if requestor.primitive else ""
     known = settings.peer(calling, requestor.address) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,6 +76,7 @@ class Worker:
         predictor: the bundle's network, loaded.
         owner: this worker's name in leases.
         watch: brings another network when another bundle is activated; None: it stays the same.
+        current: tells whom results go to at each moment; by default, those of `settings`.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class Worker:
         predictor: Predictor,
         owner: str,
         watch: BundleWatch | None = None,
+        current: Callable[[], Settings] | None = None,
     ) -> None:
         self._settings = settings
+        self._current = current or (lambda: settings)
         self._database = database
         self._store = store
         self._loaded: Gauge | None = None
@@ -226,8 +230,9 @@ class Worker:
         self._keeper.hold(fresh)
         for lease in fresh:
             source = sources[lease.subject_id]
-            job = study_job(source, self._store, device, self._settings)
-            self._build(pool, Reporting(lease, source, device, job))
+            settings = self._current()
+            job = study_job(source, self._store, device, settings)
+            self._build(pool, Reporting(lease, source, device, job, settings))
 
     def _build(self, pool: IsolatedPool, task: Reporting) -> None:
         """Have a report built, by the child that decoded its film, which may remember it."""
@@ -293,7 +298,7 @@ class Worker:
             task = self._reporting.pop(report)
             built = outcome_of(report)
             if isinstance(built, Built):
-                outcomes.reports.append(finished(task, built, self._settings))
+                outcomes.reports.append(finished(task, built))
             elif self._is_last(task.lease) and built.counts and task.job.overlays:
                 self._build(pool, task.without_overlays(built.reason))
             else:

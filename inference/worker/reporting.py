@@ -20,13 +20,15 @@ _log = logging.getLogger(__name__)
 class Reporting:
     """A report that is being made by the name of `device`, from what and under which lease.
 
-    `stopped` tells what is left out of it, and why.
+    `settings` are those of the moment that it was begun in: it is built for the destinations of
+    then, and goes to those. `stopped` tells what is left out of it, and why.
     """
 
     lease: queue.Lease
     source: Material
     device: Device
     job: StudyJob
+    settings: Settings
     stopped: tuple[str, ...] = ()
 
     def without_overlays(self, reason: str) -> Reporting:
@@ -35,9 +37,9 @@ class Reporting:
         return replace(self, job=replace(self.job, overlays=()), stopped=stopped)
 
 
-def finished(task: Reporting, built: Built, settings: Settings) -> FinishedReport:
+def finished(task: Reporting, built: Built) -> FinishedReport:
     """Return what is recorded of a report that was built, and for whom it is."""
-    source, device = task.source, task.device
+    source, device, settings = task.source, task.device, task.settings
     report = NewReport(
         bundle=f"{device.name} {device.version}",
         device_uid=device.uid,

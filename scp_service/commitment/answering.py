@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from pydicom import Dataset
@@ -40,8 +40,11 @@ _GIVEN_UP_AFTER = timedelta(days=7)
 class Answerer:
     """Takes requests and answers them, in a thread of its own."""
 
-    def __init__(self, settings: Settings, database: Database, store: FileStore) -> None:
-        self._settings = settings
+    def __init__(
+        self, current: Callable[[], Settings], database: Database, store: FileStore
+    ) -> None:
+        """`current` tells who are the peers and destinations of each moment."""
+        self._current = current
         self._database = database
         self._store = store
         self._stop = threading.Event()
@@ -85,7 +88,7 @@ class Answerer:
         self, event: Event, transaction_uid: str, references: Sequence[tuple[str, str]]
     ) -> int:
         requestor, asked = event.assoc.requestor, event.assoc.requestor.primitive
-        called = asked.called_ae_title if asked else self._settings.listener.ae_title
+        called = asked.called_ae_title if asked else self._current().listener.ae_title
         with self._database.write() as session:
             now = self._database.now(session)
             return commitments.open_request(
@@ -184,13 +187,14 @@ class Answerer:
         Raises:
             PeerError: neither says it.
         """
-        timeout = self._settings.delivery.timeout_seconds
+        settings = self._current()
+        timeout = settings.delivery.timeout_seconds
         ours = request.called_ae
-        peer = self._settings.peer(request.peer_ae, request.peer_address)
+        peer = settings.peer(request.peer_ae, request.peer_address)
         if peer is not None and peer.port is not None:
             host = request.peer_address
             return Peer(host, peer.port, request.peer_ae, ours, timeout, peer.tls)
-        for each in self._settings.destinations:
+        for each in settings.destinations:
             if isinstance(each, DicomDestination) and each.ae_title == request.peer_ae:
                 return Peer(each.host, each.port, each.ae_title, ours, timeout, each.tls)
         raise PeerError("its entry in peers has no port, so it cannot be called back")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from pydicom import Dataset
@@ -26,7 +26,7 @@ from scp_service.answer import PeerError
 from scp_service.commitment import messages
 from scp_service.commitment.messages import EventStatus
 from scp_service.destinations.dicom import peer_of
-from scp_service.store_scu import associated
+from scp_service.store_scu import Peer, associated
 from settings import DicomDestination, Settings
 
 _log = logging.getLogger(__name__)
@@ -63,12 +63,11 @@ def record_answer(event: Event, database: Database) -> int:
 class Asker:
     """Asks one destination for commitment, in batches, for as long as there is something to ask."""
 
-    def __init__(
-        self, destination: DicomDestination, settings: Settings, database: Database
-    ) -> None:
-        self._name = destination.name
-        self._peer = peer_of(destination, settings)
-        self._settings = settings.delivery
+    def __init__(self, name: str, current: Callable[[], Settings], database: Database) -> None:
+        """`current` tells how the destination `name` is called, and whether it is asked at all."""
+        self._name = name
+        self._current = current
+        self._settings = current().delivery
         self._database = database
         self._backoff = Backoff(self._settings.backoff_seconds, self._settings.backoff_max_seconds)
         self._failures = 0
@@ -85,6 +84,10 @@ class Asker:
 
     def _ask_if_due(self) -> float:
         """Ask for one batch; return how long to wait then."""
+        settings = self._current()
+        destination = settings.destination(self._name)
+        if not isinstance(destination, DicomDestination) or not destination.commit:
+            return _POLL_SECONDS
         with self._database.read() as session:
             now = self._database.now(session)
             if not commitments.any_due(session, self._name, now=now):
@@ -104,13 +107,13 @@ class Asker:
         if not asked:
             return _POLL_SECONDS
         try:
-            self._ask(transaction_uid, asked)
+            self._ask(peer_of(destination, settings), transaction_uid, asked)
         except PeerError as error:
             return self._put_off(asked, f"storage commitment could not be asked for: {error}")
         self._failures = 0
         return 0.0
 
-    def _ask(self, transaction_uid: str, asked: Sequence[Asked]) -> None:
+    def _ask(self, peer: Peer, transaction_uid: str, asked: Sequence[Asked]) -> None:
         """Send the N-ACTION and stay for a moment, in case the answer comes at once.
 
         Raises:
@@ -125,7 +128,7 @@ class Asker:
 
         references = [_reference(each) for each in asked]
         handlers = [(evt.EVT_N_EVENT_REPORT, on_report)]
-        with associated(self._peer, [messages.CONTEXT], handlers=handlers) as sender:
+        with associated(peer, [messages.CONTEXT], handlers=handlers) as sender:
             status = sender.act(
                 messages.request(transaction_uid, references),
                 messages.REQUEST,

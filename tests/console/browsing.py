@@ -22,6 +22,7 @@ from console.security.passwords import Passwords
 from console.security.seen import Seen
 from db import accounts
 from db.files import FileStore
+from db.live import Live
 from db.session import Database
 from db.states import UserRole
 from settings import load
@@ -53,17 +54,23 @@ class Person:
 
 
 @contextmanager
-def running_console(database: Database, folder: Path, **values: Any) -> Iterator[Context]:
-    """Make the context of a console with a data folder; `values` are settings by dotted key."""
+def running_console(
+    database: Database, folder: Path, config: Path | None = None, **values: Any
+) -> Iterator[Context]:
+    """Make the context of a console with a data folder; `values` are settings by dotted key.
+
+    What was changed in the console is looked for each time that the settings are asked for.
+    """
     overrides = {
         "data_dir": str(folder),
         **{key.replace("__", "."): v for key, v in values.items()},
     }
-    settings = load(overrides, environ={}).settings
+    loaded = load(overrides, config=config, environ={})
+    settings, live = loaded.settings, Live(loaded, database, look_seconds=0)
     store = FileStore(folder)
     store.prepare()
     with closing(Trail(settings)) as trail, closing(Pictures(settings, store)) as pictures:
-        yield Context(settings, {}, database, store, trail, Passwords(QUICK), Seen(), pictures)
+        yield Context(live, database, store, trail, Passwords(QUICK), Seen(), pictures)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from db.files import FileStore
 from db.models import Delivery, Result, Task
 from db.reports import NewResult
 from db.session import Database
-from db.states import DeliveryState, TaskState
+from db.states import DeliveryState, TaskKind, TaskState
 from scp_service import deliver
 from scp_service.answer import Answer, Outcome, PeerError
 from scp_service.destinations.adapt import twin_uid
@@ -130,13 +130,15 @@ class Work:
             return session.scalars(query).one()
 
     @contextmanager
-    def delivering(self, settings: dict[str, Any]) -> Iterator[Settings]:
+    def delivering(
+        self, settings: dict[str, Any], current: Callable[[], Settings] | None = None
+    ) -> Iterator[Settings]:
         """Run the deliverer until the end of the block."""
         loaded = configured(self.store.root, **settings)
         stop = threading.Event()
         thread = threading.Thread(
             target=deliver.deliver_all,
-            args=(loaded, self.database, self.store, stop, "deliver@test:1"),
+            args=(loaded, self.database, self.store, stop, "deliver@test:1", current),
         )
         thread.start()
         try:
@@ -269,6 +271,30 @@ def test_a_paused_destination_gets_nothing_until_it_is_resumed_and_then_all(
         with work.database.write() as session:
             pauses.resume(session, "pacs", now=work.now())
         work.wait_until_sent()
+    assert sorted(pacs.uids) == sorted(str(each.sop_instance_uid) for each in results)
+
+
+def test_a_destination_that_moves_is_followed_without_a_restart(
+    work: Work, pacs: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "_LOOK_SECONDS", 0.05)
+    wrong = to(Destination())  # nobody listens there
+    wrong["delivery__backoff_seconds"] = wrong["delivery__backoff_max_seconds"] = 600
+    settings = [configured(work.store.root, **wrong)]
+    results = work.study("sr", "sc")
+    with work.delivering(wrong, lambda: settings[-1]):
+        peers.wait_until(
+            lambda: all(each.reason for each in work.deliveries()), "a failure to be noted"
+        )
+        with work.database.write() as session:  # as the console does where it is changed
+            queue.hurry(session, TaskKind.DELIVER, "pacs", now=work.now())
+        settings.append(configured(work.store.root, **to(pacs)))
+        work.wait_until_sent()
+        further = work.study("sr", lanes=("other",))
+        with Destination(ae_title="OTHER") as other:
+            settings.append(configured(work.store.root, **to(pacs, other)))
+            work.wait_until_sent("other")
+            assert other.uids == [str(further[0].sop_instance_uid)]
     assert sorted(pacs.uids) == sorted(str(each.sop_instance_uid) for each in results)
 
 

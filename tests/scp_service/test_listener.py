@@ -37,7 +37,7 @@ from db.models import Instance, Study, Task
 from db.session import Database
 from db.states import InstanceState
 from scp_service.listener import SOP_CLASSES, listening
-from settings import TRANSFER_SYNTAXES
+from settings import TRANSFER_SYNTAXES, Peer
 from settings.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from tests import peers
 from tests.db.makers import rows
@@ -445,6 +445,20 @@ def test_fewer_syntaxes_are_accepted_where_that_is_configured(
         assert not associate(settings, [(CR, str(JPEG2000Lossless))]).is_established
         with associated(settings):
             pass
+
+
+def test_who_becomes_a_peer_may_send_without_a_restart(
+    database: Database, store: FileStore
+) -> None:
+    known = configured(store.root, peers=[{"ae_title": "OTHER"}])
+    settings = [known]
+    with listening(known, database, store, lambda: settings[-1]):
+        assert not associate(known).is_established
+        both = (*known.peers, Peer(ae_title="MODALITY"))
+        settings.append(known.model_copy(update={"peers": both}))
+        association = associate(known)
+        assert association.is_established
+        association.release()
 
 
 def test_peers_are_told_which_implementation_we_are(database: Database, store: FileStore) -> None:
