@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class RefusedError(Exception):
     """It cannot be done like this, or not now; nothing was changed."""
+
+
+class InvalidError(RefusedError):
+    """What was given does not fit; `wrong` says what is wrong, by dotted key ("": as a whole)."""
+
+    def __init__(self, wrong: Mapping[str, str]) -> None:
+        super().__init__(wrong.get("", "Some of it does not fit; it is marked below."))
+        self.wrong = dict(wrong)
 
 
 class MissingError(RefusedError):

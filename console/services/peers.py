@@ -11,6 +11,7 @@ from console.reach import Probe, probe
 from console.services.errors import MissingError, RefusedError
 from db.sources import last_came
 from settings import DicomDestination, Peer
+from settings.layers import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,6 @@ class Sender:
     def may_be_called(self) -> bool:
         """Whether there is one address and port by which it can be asked whether it is there."""
         return self.peer.port is not None and _host(self.peer) is not None
-
-
-def name_of(peer: Peer) -> str:
-    """Return what tells a peer from the others."""
-    return f"{peer.ae_title}@{peer.address}"
 
 
 def listed(context: Context) -> list[Sender]:

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from console.pages.administration import (
     audit_trail,
     bundles,
+    changes,
     destinations,
     peers,
     retention,
@@ -15,7 +16,15 @@ from console.pages.administration import (
     users,
 )
 
-ROUTERS: tuple[APIRouter, ...] = tuple(
-    each.router
-    for each in (destinations, peers, bundles, users, tokens, audit_trail, retention, settings)
+_NOUNS = (
+    destinations,
+    peers,
+    changes,
+    bundles,
+    users,
+    tokens,
+    audit_trail,
+    retention,
+    settings,
 )
+ROUTERS: tuple[APIRouter, ...] = tuple(each.router for each in _NOUNS)

@@ -9,14 +9,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from console.context import Context, ContextDep
+from console.pages.administration.editing import editing
 from console.pages.administration.sections import ROOT, back_to, section
 from console.reach import Probe
 from console.security.access import Admin
 from console.security.who import Who
-from console.services import destinations
+from console.services import configuration, destinations
 from console.services.errors import RefusedError
+from db.states import ConfigurationPart
 
 router = APIRouter(include_in_schema=False)
+router.include_router(editing(ConfigurationPart.DESTINATION))
 
 Name = Annotated[str, Form(max_length=128)]
 Reason = Annotated[str, Form(max_length=500)]
@@ -77,6 +80,10 @@ def _page(
         who,
         refused=refused,
         destinations=destinations.listed(context),
+        configured={
+            each.name: each for each in configuration.listed(context, ConfigurationPart.DESTINATION)
+        },
+        locked=configuration.locked(context, ConfigurationPart.DESTINATION),
         probed=probed,
         now=context.now(),
     )

@@ -9,14 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.context import Context, ContextDep
+from console.pages.administration.editing import editing
 from console.pages.administration.sections import ROOT, section
 from console.reach import Probe
 from console.security.access import Admin
 from console.security.who import Who
-from console.services import peers
+from console.services import configuration, peers
 from console.services.errors import RefusedError
+from db.states import ConfigurationPart
 
 router = APIRouter(include_in_schema=False)
+router.include_router(editing(ConfigurationPart.PEER))
 
 Name = Annotated[str, Form(max_length=128)]
 
@@ -51,6 +54,10 @@ def _page(
         who,
         refused=refused,
         peers=peers.listed(context),
+        configured={
+            each.name: each for each in configuration.listed(context, ConfigurationPart.PEER)
+        },
+        locked=configuration.locked(context, ConfigurationPart.PEER),
         probed=probed,
         listener=context.settings.listener,
         now=context.now(),

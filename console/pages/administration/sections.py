@@ -19,6 +19,7 @@ SECTIONS = tuple(
     for title, path in (
         ("Destinations", "destinations"),
         ("Peers", "peers"),
+        ("Changes", "changes"),
         ("Bundles", "bundles"),
         ("Users", "users"),
         ("API tokens", "tokens"),
