@@ -147,9 +147,7 @@ def read(
     from commands.read import print_read
     from commands.read import read as read_films
 
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise typer.BadParameter(f"{missing[0]}: no such file or folder")
+    _refuse_missing(paths)
     if bundle is not None:
         _Options.overrides = {**_Options.overrides, "worker.bundle": bundle}
     if not print_read(read_films(paths, _load().settings), out, as_json=as_json):
@@ -160,7 +158,9 @@ def read(
 def send(
     paths: Paths,
     host: Annotated[str, typer.Option(help="The peer's address.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Its port; unset: our listener's.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Its port; unset: our listener's.")
+    ] = None,
     called: Annotated[str | None, typer.Option(help="Its AE title; unset: ours.")] = None,
     calling: Annotated[str, typer.Option(help="The AE title to call from.")] = "HILUM_SEND",
     tls: Tls = False,
@@ -170,6 +170,7 @@ def send(
     """Send files or folders by C-STORE."""
     from commands.send import send as send_files
 
+    _refuse_missing(paths)
     secured = _client_tls(tls, tls_ca, tls_certificate)
     if send_files(paths, _peer(host, port, called, calling, secured), out):
         raise typer.Exit(1)
@@ -234,7 +235,9 @@ def fetch(
 @app.command()
 def echo(
     host: Annotated[str, typer.Option(help="The peer's address.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Its port; unset: our listener's.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Its port; unset: our listener's.")
+    ] = None,
     called: Annotated[str | None, typer.Option(help="Its AE title; unset: ours.")] = None,
     calling: Annotated[
         str | None, typer.Option(help="The AE title to call from; unset: ours.")
@@ -276,24 +279,24 @@ def history(
 ) -> None:
     """List studies by any filter."""
     from commands import history as view
+    from commands import wanted as typed
     from commands.roles import opened
     from db.history import Filter
-    from db.states import StudyState
 
-    first, _, last = (study_date or "").partition("-")
-    low, _, high = (probability or "").partition("-")
+    first, last = typed.study_dates(study_date)
+    low, high = typed.probabilities(probability)
     try:
         wanted = Filter(
             since=since and since.replace(tzinfo=UTC),
             until=until and until.replace(tzinfo=UTC),
-            study_date_from=first or None,
-            study_date_to=last or first or None,
+            study_date_from=first,
+            study_date_to=last,
             patient_id=patient_id,
             accession_number=accession,
-            probability_min=float(low) if low else None,
-            probability_max=float(high) if high else None,
-            finding=finding,
-            state=StudyState(state) if state else None,
+            probability_min=low,
+            probability_max=high,
+            finding=typed.finding(finding),
+            state=typed.state(state),
             source_ae=source,
         )
     except ValueError as error:
@@ -963,6 +966,12 @@ def _password(file: Path | None) -> str | None:
         raise typer.BadParameter(f"--password-file {file} cannot be read: {error}") from None
 
 
+def _refuse_missing(paths: list[Path]) -> None:
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise typer.BadParameter(f"{missing[0]}: no such file or folder")
+
+
 def _client_tls(enabled: bool, ca: Path | None, certificate: Path | None) -> ClientTls:
     if not enabled and (ca or certificate):
         raise typer.BadParameter("--tls-ca and --tls-certificate need --tls")
@@ -973,18 +982,21 @@ def _peer(
     host: str, port: int | None, called: str | None, calling: str | None, tls: ClientTls
 ) -> Any:
     """Return whom to call; what is not given is our own listener's."""
+    from commands.wanted import ae_title
     from scp_service.store_scu import Peer
 
     listener = _load().settings.listener
     ours = listener.ae_title
+    called = ae_title("--called", called or ours)
+    calling = ae_title("--calling", calling or ours)
     own_port = listener.tls.port if tls.enabled else listener.port
-    return Peer(host, port or own_port, called or ours, calling or ours, 30, tls)
+    return Peer(host, port or own_port, called, calling, 30, tls)
 
 
 def _parse(assignment: str) -> tuple[str, Any]:
     """Split KEY=VALUE; the value is read as TOML where it is TOML, else taken as text."""
     key, equals, text = assignment.partition("=")
-    if not equals:
+    if not equals or not key.strip():
         raise typer.BadParameter(f"--set {assignment}: KEY=VALUE is needed")
     try:
         return key.strip(), tomllib.loads(f"value = {text}")["value"]

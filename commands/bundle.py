@@ -117,6 +117,8 @@ def export(settings: Settings, name: str, target: Path | None) -> str:
     """Write a bundle as one ZIP; return what was done."""
     bundle = find(settings, name)
     file = target or Path(f"{bundle.id}-{bundle.version}.zip")
+    if not file.absolute().parent.is_dir():
+        raise ProblemError(f"{file}: there is no folder {file.absolute().parent}; make it")
     export_zip(bundle, file)
     return f"{bundle.id}/{bundle.version} is in {file}."
 

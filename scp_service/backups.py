@@ -52,6 +52,8 @@ def back_up(
     passphrase = passphrase_of(settings)
     keep_days = settings.backup.keep_days if file is None else 0
     target = _in_folder(settings, now) if file is None else file
+    if not target.absolute().parent.is_dir():
+        raise BackupError(f"{target}: there is no folder {target.absolute().parent}; make it")
     packed = write_backup(target, database, store, passphrase, now=now)
     with closing(Trail(settings)) as trail:
         trail.add(

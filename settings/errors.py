@@ -12,6 +12,9 @@ from pydantic.fields import FieldInfo
 from settings.model import Settings
 from settings.shape import is_secret, section_for, sections_of
 
+_NEEDED = {"model_type": "a table of keys", "tuple_type": "a list"}
+"""What pydantic says in words of Python."""
+
 
 class SettingsError(Exception):
     """A setting is wrong; the message names the key, where it came from and what is expected."""
@@ -34,11 +37,14 @@ def explain(
             yield f"{where}{key}: this key is needed and missing"
         elif problem["type"] == "value_error":
             yield f"{where}{key}: {problem['msg'].removeprefix('Value error, ')}"
-        else:
-            json = " (a variable holds a list as JSON)" if problem["type"] == "tuple_type" else ""
-            hint = json if origin.startswith("HILUM_") else ""
+        elif problem["type"] in _NEEDED:
+            needed = _NEEDED[problem["type"]]
+            json = " (a variable holds it as JSON)" if origin.startswith("HILUM_") else ""
             wrong = _shown(problem["loc"], given, problem["input"])
-            yield f"{where}{key}: {problem['msg']}, not {wrong}{hint}"
+            yield f"{where}{key}: {needed} is needed, not {wrong}{json}"
+        else:
+            wrong = _shown(problem["loc"], given, problem["input"])
+            yield f"{where}{key}: {problem['msg']}, not {wrong}"
 
 
 def origin_of(key: str, origins: Mapping[str, str]) -> str:
