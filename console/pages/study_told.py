@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, selectinload
 from db import history, verdicts
 from db.models import Delivery, Instance, Report, Result, StoredReading, Study, Task, Verdict
 from db.retention import tasks_of
-from db.states import DeliveryState, InstanceState, Subject, TaskKind, TaskState
+from db.states import DeliveryState, InstanceState, StudyState, Subject, TaskKind, TaskState
 
 _MOST_EARLIER = 20
 
@@ -120,6 +120,12 @@ class Told:
     def can_be_sent(self) -> bool:
         """Whether the latest report has results for anybody."""
         return any(each.revision == self.study.revision for each in self.sendings)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something of the study may change soon by itself."""
+        waits = any(each.delivery.state is DeliveryState.PENDING for each in self.sendings)
+        return self.study.state is StudyState.OPEN or waits
 
     def for_viewer(self) -> list[dict[str, Any]]:
         """Describe the films to the viewer's script: those of this study, then earlier ones."""

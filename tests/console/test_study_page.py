@@ -7,8 +7,10 @@ import html
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from console.context import Context
 from console.pages.study_done import boxes_of
@@ -265,7 +267,10 @@ def test_an_admin_gets_the_training_set(study_id: int, admin: Person, reader: Pe
     answer = admin.post("/verdicts/export")
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     names = archive.namelist()
-    assert len([name for name in names if name.endswith(".dcm")]) == 1
     labels = archive.read("stage_2_train_labels.csv").decode().splitlines()
     assert labels[1].endswith(",1.0,2.0,3.0,4.0,1")
-    assert b"P7" not in answer.content
+    tables = "".join(archive.read(name).decode() for name in names if name.endswith(".csv"))
+    assert "P7" not in tables
+    (film_name,) = [name for name in names if name.endswith(".dcm")]
+    given = dcmread(io.BytesIO(archive.read(film_name)))
+    assert given.PatientID == Path(film_name).stem

@@ -18,7 +18,7 @@ from inference.decode import decode
 from inference.pixels import display_image
 from tests.console.browser.chromium import log_in, opened
 from tests.console.browsing import add_user
-from tests.db.makers import Clock, film, read_all, receive, reported_study, rows
+from tests.db.makers import Clock, film, read_all, receive, reported_study, rows, send_all
 from tests.inference.films import make_film, make_picture
 
 ROWS, COLUMNS = 600, 500
@@ -313,3 +313,15 @@ def test_the_heat_map_lies_on_the_film_and_says_what_it_is(
     assert 0.001 < coloured < 0.5
     page.get_by_role("button", name="Heat map").click()
     expect(page.locator("[data-note]").first).to_have_text("")
+
+
+def test_what_happens_is_shown_without_reloading(
+    page: Page, study_id: int, database: Database
+) -> None:
+    look_at(page, study_id)
+    expect(page.locator("#deliveries tbody")).to_contain_text("pending")
+    send_all(database)
+    expect(page.locator("#deliveries tbody")).to_contain_text("status 0x0000", timeout=20_000)
+    expect(page.locator("#timeline tbody")).to_contain_text("sent")
+    expect(page.get_by_text("All of it is done.")).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
