@@ -10,7 +10,7 @@ export class BoxList extends EventTarget {
     super();
     this.columns = columns;
     this.rows = rows;
-    this.boxes = boxes.map(({ x, y, width, height }) => ({ x, y, width, height }));
+    this.boxes = boxes.map((box) => this.within(box)); // whole pixels, as the form asks for
     this.chosen = -1;
   }
 

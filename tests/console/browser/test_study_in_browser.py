@@ -23,7 +23,7 @@ from tests.inference.films import make_film, make_picture
 
 ROWS, COLUMNS = 600, 500
 NAME = "<b onclick>'\"^<script>alert(2)</script>"
-BOX = {"x": 100.0, "y": 150.0, "width": 200.0, "height": 250.0, "score": 0.73}
+BOX = {"x": 100.4, "y": 150.3, "width": 199.8, "height": 250.2, "score": 0.73}
 
 
 @pytest.fixture
@@ -242,6 +242,17 @@ def test_a_verdict_by_the_keyboard_alone(page: Page, study_id: int, database: Da
     expect(page.get_by_role("status").first).to_contain_text("Your verdict is kept")
     (kept,) = rows(database, Verdict)
     assert kept.boxes == [{"x": 10, "y": 20, "width": 30, "height": 40}]
+
+
+def test_the_reading_s_own_boxes_can_be_kept_as_they_are(
+    page: Page, study_id: int, database: Database
+) -> None:
+    look_at(page, study_id)
+    page.get_by_role("button", name="Correct the boxes").click()
+    page.get_by_role("button", name="Keep verdict").click()
+    expect(page.get_by_role("status").first).to_contain_text("Your verdict is kept")
+    (kept,) = rows(database, Verdict)
+    assert kept.boxes == [{"x": 100, "y": 150, "width": 200, "height": 251}]
 
 
 def test_who_sees_no_opacity_leaves_no_box(page: Page, study_id: int, database: Database) -> None:
