@@ -1,10 +1,11 @@
-"""How long the console's questions take, with many studies in the database.
+"""How long the console's pages take, with many studies in the database.
 
     python -m bench.history --studies 1000000 --kind both
 
 fills an SQLite file and a PostgreSQL database below `--folder` with the same rows, sums them up as
-the scheduler does, and asks each question `--times` times, each time with other values. What is
-there already is not made again. The record is kept in runs/.
+the scheduler does, and opens each page `--times` times, each time with other values, from the
+request to the whole answer: login, queries, template and audit trail. What is there already is not
+made again. The record is kept in runs/.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from bench.common import keep, machine, table
+from bench.common import keep, machine, median, table
 from bench.history.load import load
 from bench.history.made import studies
-from bench.history.questions import QUESTIONS, Question, asked
+from bench.history.opened import opened
+from bench.history.questions import questions
 from db import migrations
 from db.models import Study
 from db.session import Database
@@ -29,7 +31,6 @@ from db.sums import keep as sums
 from tests import peers
 
 KINDS = ("sqlite", "postgres")
-GOAL_MS = 200
 
 
 def main() -> None:
@@ -43,8 +44,8 @@ def main() -> None:
     for kind in kinds:
         with _database(kind, arguments.folder, arguments.studies, end) as database:
             made[kind] = _fill(database, arguments.studies, end)
-            wanted = [each for each in QUESTIONS if arguments.only in each.name]
-            found[kind] = {each.name: _measure(database, each, arguments.times) for each in wanted}
+            wanted = [each for each in questions() if arguments.only in each.name]
+            found[kind] = opened(database, wanted, arguments.studies, arguments.times)
     about = machine()
     path = keep(
         "history",
@@ -72,14 +73,6 @@ def _fill(database: Database, count: int, end: datetime) -> dict[str, float]:
     return {"fill_seconds": filled - begin, "sum_seconds": summed - filled}
 
 
-def _measure(database: Database, question: Question, times: int) -> list[float]:
-    """Ask a question once to warm up, then again and again; return milliseconds."""
-    taken = asked(database, question, times)
-    middle = sorted(taken)[len(taken) // 2]
-    print(f"{middle:8.1f} {max(taken):8.1f} ms  {question.name}", flush=True)
-    return taken
-
-
 @contextmanager
 def _database(kind: str, folder: Path, count: int, end: datetime) -> Iterator[Database]:
     """Open the database of a kind below a folder; its clock stands where the history ends."""
@@ -102,14 +95,10 @@ def _database(kind: str, folder: Path, count: int, end: datetime) -> Iterator[Da
 def _report(kinds: tuple[str, ...], found: dict[str, dict[str, list[float]]]) -> str:
     rows = [
         [name]
-        + [
-            f"{sorted(found[kind][name])[len(found[kind][name]) // 2]:.0f} ms,"
-            f" {max(found[kind][name]):.0f} ms"
-            for kind in kinds
-        ]
+        + [f"{median(found[kind][name]):.0f} ms, {max(found[kind][name]):.0f} ms" for kind in kinds]
         for name in found[kinds[0]]
     ]
-    return table(["question", *(f"{kind}: median, worst" for kind in kinds)], rows)
+    return table(["page", *(f"{kind}: median, worst" for kind in kinds)], rows)
 
 
 def _arguments() -> argparse.Namespace:
@@ -119,7 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path("runs/history"))
     parser.add_argument("--end", default="2026-11-29T12:34:00", help="when the history ends (UTC)")
     parser.add_argument("--times", type=int, default=15)
-    parser.add_argument("--only", default="", help="a part of the names of questions")
+    parser.add_argument("--only", default="", help="a part of the names of pages")
     return parser.parse_args()
 
 

@@ -40,12 +40,12 @@ DESTINATIONS = {"pacs": ("sr", "sc"), "ris": ("sr",)}
 STALLED, STALLED_HOURS = "ris", 2
 """A destination that has taken nothing for so long."""
 
-_FAMILY = (
+FAMILY_NAMES = (
     "Ng", "Li", "Diaz", "Kaya", "Sato", "Ali", "Koch", "Lund", "Roy", "Berg", "Costa", "Dubois",
     "Ivanov", "Jensen", "Khan", "Lopez", "Meyer", "Novak", "Okafor", "Petrov", "Quinn", "Rossi",
     "Silva", "Tanaka", "Urban", "Varga", "Weber", "Xu", "Yilmaz", "Zhang",
 )  # fmt: skip
-_GIVEN = (
+GIVEN_NAMES = (
     "Ana", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hal", "Ida", "Jan", "Kim", "Leo", "Mia",
     "Noa", "Ole", "Pia", "Rui", "Sam", "Tim", "Uma", "Vera",
 )  # fmt: skip
@@ -66,7 +66,7 @@ TABLES: dict[type[models.Base], tuple[str, ...]] = {
         "id", "study_instance_uid", "patient_id", "patient_name", "patient_birth_date",
         "patient_sex", "accession_number", "study_date", "study_description", "source_ae",
         "source_address", "state", "revision", "priority", "finding", "probability", "sentence",
-        "bundle", "created_at", "last_received_at", "reported_at",
+        "bundle", "station", "created_at", "last_received_at", "reported_at",
     ),
     models.Instance: (
         "id", "study_id", "series_instance_uid", "sop_instance_uid", "sop_class_uid",
@@ -207,7 +207,7 @@ def _study(
         models.Study,
         uid,
         f"P{patient:07}",
-        f"{_FAMILY[patient % len(_FAMILY)]}^{_GIVEN[patient % len(_GIVEN)]}",
+        f"{FAMILY_NAMES[patient % len(FAMILY_NAMES)]}^{GIVEN_NAMES[patient % len(GIVEN_NAMES)]}",
         f"{1930 + patient % 75}0{1 + patient % 9}1{patient % 10}",
         "FM"[patient % 2],
         f"A{number:08}",
@@ -222,6 +222,7 @@ def _study(
         said if reported else None,
         _SENTENCES[finding] if reported else None,
         bundle if reported else None,
+        station,
         at,
         last,
         reported_at if reported else None,
