@@ -401,6 +401,14 @@ def schema(
 
 
 @app.command()
+def sums() -> None:
+    """Sum the history up anew, for the console's figures; the service may run meanwhile."""
+    from commands.sums import rebuild
+
+    _say(rebuild(_load().settings))
+
+
+@app.command()
 def forget(
     patient_id: Annotated[
         list[str] | None,
