@@ -105,6 +105,11 @@ class Study(Base):
         Index("ix_study_bundle_created_at_id", "bundle", "created_at", "id"),
         Index("ix_study_finding_created_at_id", "finding", "created_at", "id"),
         Index("ix_study_state_created_at_id", "state", "created_at", "id"),
+        Index("ix_study_source_ae_rank_id", "source_ae", "rank", "id"),
+        Index("ix_study_station_rank_id", "station", "rank", "id"),
+        Index("ix_study_bundle_rank_id", "bundle", "rank", "id"),
+        Index("ix_study_finding_rank_id", "finding", "rank", "id"),
+        Index("ix_study_state_rank_id", "state", "rank", "id"),
         IDS_ARE_USED_ONCE,
     )  # fmt: skip
 

@@ -7,10 +7,12 @@ nothing is shown twice or left out while studies come in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,7 +24,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from db.models import Delivery, Report, Result, Study
 from db.session import Database
@@ -30,6 +32,11 @@ from db.states import DeliveryState, Priority, StudyState
 from settings.destinations.sink import SELF_TEST_AE
 
 _MOST_CHOICES = 200
+_FEW = 2000
+"""So many studies are sorted in no time; of more, enough are soon met on the way along an order.
+
+A planner cannot know which of the two it is: what it must not go by is hidden from it.
+"""
 
 
 class Order(StrEnum):
@@ -113,8 +120,8 @@ def page(
     before: Key | None = None,
 ) -> Page:
     """Return the studies that come first, or next after a key, or last before one."""
-    column = _column(order)
-    query = select(Study).where(*_conditions(wanted))
+    column, conditions = _planned(session, wanted, order)
+    query = select(Study).where(*conditions)
     if before is not None:
         query = query.where(tuple_(column, Study.id) > _place(before))
         found = session.scalars(query.order_by(column, Study.id).limit(limit + 1)).all()
@@ -191,6 +198,77 @@ def _column(order: Order) -> InstrumentedAttribute[datetime] | InstrumentedAttri
     return Study.created_at if order is Order.NEWEST else Study.rank
 
 
+def _planned(
+    session: Session, wanted: Filter, order: Order
+) -> tuple[ColumnElement[Any], list[ColumnElement[bool]]]:
+    """Return what to order by and the conditions, so that one index leads to the page.
+
+    Where a range (of time, of probabilities, of names) holds few studies, they are looked up by it
+    and sorted; where it holds many, the way is along the order, and the range is a filter.
+    """
+    column: ColumnElement[Any] = _column(order)
+    ranges = _ranges(wanted)
+    along = (Study.created_at if order is Order.NEWEST else Study.rank).key
+    others = {key: each for key, each in ranges.items() if key != along}
+    conditions = _conditions(wanted)
+    if not others:
+        return column, [*conditions, *(each(_column(order)) for each in ranges.values())]
+    few = any(_holds_few(session, each(_RANGED[key])) for key, each in others.items())
+    if few:
+        return _hidden(column), [*conditions, *(each(_RANGED[key]) for key, each in ranges.items())]
+    return column, [
+        *conditions,
+        *(each(_column(order)) for key, each in ranges.items() if key == along),
+        *(each(_hidden(_RANGED[key])) for key, each in others.items()),
+    ]
+
+
+Ranged = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+"""Makes a condition of a column, or of what hides it from the planner."""
+
+_RANGED: dict[str, InstrumentedAttribute[Any]] = {
+    "created_at": Study.created_at,
+    "rank": Study.rank,
+    "study_date": Study.study_date,
+    "patient_name_key": Study.patient_name_key,
+}
+
+
+def _ranges(wanted: Filter) -> dict[str, Ranged]:
+    """Return the conditions that are ranges, by the column that they are of."""
+    found: dict[str, Ranged] = {}
+    for key, low, high, below in (
+        ("created_at", wanted.since, wanted.until, True),
+        ("study_date", wanted.study_date_from, wanted.study_date_to, False),
+        ("rank", wanted.probability_min, wanted.probability_max, False),
+    ):
+        if low is not None or high is not None:
+            least = 0.0 if key == "rank" and low is None else low  # without one, rank is -1
+            found[key] = partial(_between, low=least, high=high, below=below)
+    if wanted.text is not None:
+        found["patient_name_key"] = partial(_text, wanted.text)
+    return found
+
+
+def _between(
+    column: ColumnElement[Any], *, low: Any, high: Any, below: bool
+) -> ColumnElement[bool]:
+    parts = [] if low is None else [column >= low]
+    if high is not None:
+        parts.append(column < high if below else column <= high)
+    return and_(*parts)
+
+
+def _holds_few(session: Session, condition: ColumnElement[bool]) -> bool:
+    some = select(Study.id).where(condition).limit(_FEW + 1).subquery()
+    return (session.scalar(select(func.count()).select_from(some)) or 0) <= _FEW
+
+
+def _hidden(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same value, by which no index is found."""
+    return func.coalesce(column, column)
+
+
 def _place(key: Key) -> ColumnElement[tuple[object, ...]]:
     kind = Study.created_at.type if isinstance(key.value, datetime) else Study.rank.type
     return tuple_(bindparam(None, key.value, kind), bindparam(None, key.study_id, Study.id.type))
@@ -212,27 +290,13 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
             conditions.append(column == value)
     if wanted.source_ae is None:
         conditions.append(Study.source_ae != SELF_TEST_AE)
-    if wanted.since is not None:
-        conditions.append(Study.created_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(Study.created_at < wanted.until)
-    if wanted.study_date_from is not None:
-        conditions.append(Study.study_date >= wanted.study_date_from)
-    if wanted.study_date_to is not None:
-        conditions.append(Study.study_date <= wanted.study_date_to)
-    if wanted.probability_min is not None:
-        conditions.append(Study.rank >= wanted.probability_min)
-    if wanted.probability_max is not None:
-        conditions.append(Study.rank.between(0, wanted.probability_max))
-    if wanted.text is not None:
-        conditions.append(_text(wanted.text))
     if wanted.delivered is not None or wanted.destination is not None:
         conditions.append(_delivered(wanted.delivered, wanted.destination))
     return conditions
 
 
-def _text(text: str) -> ColumnElement[bool]:
-    """An id of the study, or the beginning of the patient's name."""
+def _text(text: str, key: ColumnElement[Any]) -> ColumnElement[bool]:
+    """An id of the study, or the beginning of the patient's name, of which `key` is the key."""
     text = text.strip()
     found: list[ColumnElement[bool]] = [
         Study.patient_id == text,
@@ -240,7 +304,6 @@ def _text(text: str) -> ColumnElement[bool]:
         Study.study_instance_uid == text,
     ]
     for beginning in sorted(_beginnings(text)):
-        key = Study.patient_name_key
         found.append(and_(key >= beginning, key < beginning + "\U0010ffff"))
     return or_(*found)
 
@@ -275,15 +338,17 @@ def _lacking(destination: str | None) -> ColumnElement[bool]:
 
     All that is undelivered is few and has an index; of that, what is of a latest report.
     """
+    latest = aliased(Study)
     few = (
         select(Report.study_id)
         .join(Result, Result.report_id == Report.id)
         .join(Delivery, Delivery.result_id == Result.id)
+        .join(latest, and_(latest.id == Report.study_id, latest.revision == Report.revision))
         .where(_undelivered())
     )
     if destination is not None:
         few = few.where(Delivery.destination == destination)
-    return and_(Study.id.in_(few), _latest(destination, _undelivered()))
+    return Study.id.in_(few)
 
 
 def _latest(destination: str | None, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:

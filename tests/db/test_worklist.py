@@ -291,3 +291,46 @@ def test_the_undelivered_are_found_by_their_index(database: Database) -> None:
                 )
             )
             assert "ix_delivery_undelivered" in str(shown.all())
+
+
+@pytest.mark.parametrize("order", list(Order))
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"since": NOON + timedelta(hours=2), "until": NOON + timedelta(hours=5)},
+        {"probability_max": 0.5},
+        {"probability_min": 0.3, "probability_max": 0.6, "since": NOON + timedelta(hours=1)},
+        {"study_date_from": "20240302", "text": "cur"},
+        {"text": "curie", "finding": "opacity"},
+    ],
+)
+def test_few_that_are_sorted_and_many_on_the_way_are_the_same_pages(
+    database: Database,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    order: Order,
+    wanted: dict[str, Any],
+) -> None:
+    """How a range is looked up goes by how many studies it holds; what is found does not."""
+    for number in range(8):
+        study(
+            database,
+            clock,
+            patient_name="Curie^Marie" if number % 3 else "Meitner^Lise",
+            study_date=f"2024030{1 + number % 4}",
+            report={"probability": (number * 3 % 8) / 10},
+        )
+        clock.move(hours=1)
+    receive(database, film(patient_name="Curie^Eve"))
+    found = []
+    for few in (0, 1000):
+        monkeypatch.setattr(worklist, "_FEW", few)
+        with database.read() as session:
+            first = worklist.page(session, Filter(**wanted), order, limit=2)
+            key = worklist.key_of(first.studies[-1], order)
+            second = worklist.page(session, Filter(**wanted), order, limit=10, after=key)
+            back = worklist.page(session, Filter(**wanted), order, limit=2, before=key)
+        found.append([[each.id for each in page.studies] for page in (first, second, back)])
+    assert found[0] == found[1]
+    assert found[0][0]
+    assert sorted(found[0][0] + found[0][1]) == sorted(ids(database, order, **wanted))
