@@ -16,7 +16,11 @@ from db.session import Database
 
 
 def load(database: Database, batches: Iterable[Batch]) -> None:
-    """Fill the empty tables of a database; statistics for its planner are made at the end."""
+    """Fill the empty tables of a database.
+
+    PostgreSQL's planner gets its statistics at the end, as autovacuum sees to it; SQLite's has
+    none, as in the service.
+    """
     if database.is_sqlite:
         _into_sqlite(database, batches)
     else:
@@ -39,7 +43,6 @@ def _into_sqlite(database: Database, batches: Iterable[Batch]) -> None:
                     map(_for_sqlite, rows),
                 )
             connection.execute("COMMIT")
-        connection.execute("ANALYZE")
 
 
 def _for_sqlite(row: Row) -> list[object]:
