@@ -195,7 +195,7 @@ def test_verdicts_given_in_the_period_are_compared(
     (reading,) = rows(database, StoredReading)
     with database.write() as session:
         new = verdicts.NewVerdict(reading.id, "normal", None, "", "test")
-        verdicts.add(session, new, now=clock.now)
+        verdicts.add(session, new, study_id=1, now=clock.now)
     said = words_of(look("/monitoring/model?period=24h").text)
     assert "bundle test 1 1 0 1 0 0 0.0 %" in said
     assert "source ER 1 0 1 0 0" in said
