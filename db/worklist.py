@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    SQLColumnExpression,
     and_,
     bindparam,
     exists,
@@ -200,30 +201,26 @@ def _column(order: Order) -> InstrumentedAttribute[datetime] | InstrumentedAttri
 
 def _planned(
     session: Session, wanted: Filter, order: Order
-) -> tuple[ColumnElement[Any], list[ColumnElement[bool]]]:
+) -> tuple[SQLColumnExpression[Any], list[ColumnElement[bool]]]:
     """Return what to order by and the conditions, so that one index leads to the page.
 
     Where a range (of time, of probabilities, of names) holds few studies, they are looked up by it
     and sorted; where it holds many, the way is along the order, and the range is a filter.
     """
-    column: ColumnElement[Any] = _column(order)
-    ranges = _ranges(wanted)
-    along = (Study.created_at if order is Order.NEWEST else Study.rank).key
-    others = {key: each for key, each in ranges.items() if key != along}
-    conditions = _conditions(wanted)
-    if not others:
-        return column, [*conditions, *(each(_column(order)) for each in ranges.values())]
-    few = any(_holds_few(session, each(_RANGED[key])) for key, each in others.items())
-    if few:
-        return _hidden(column), [*conditions, *(each(_RANGED[key]) for key, each in ranges.items())]
-    return column, [
+    column, conditions, ranges = _column(order), _conditions(wanted), _ranges(wanted)
+    others = [key for key in ranges if key != column.key]
+    few = {key for key in others if _holds_few(session, ranges[key](_RANGED[key]))}
+    seen = few or {column.key}
+    return (_hidden(column) if few else column), [
         *conditions,
-        *(each(_column(order)) for key, each in ranges.items() if key == along),
-        *(each(_hidden(_RANGED[key])) for key, each in others.items()),
+        *(
+            each(_RANGED[key] if key in seen else _hidden(_RANGED[key]))
+            for key, each in ranges.items()
+        ),
     ]
 
 
-Ranged = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+Ranged = Callable[[SQLColumnExpression[Any]], ColumnElement[bool]]
 """Makes a condition of a column, or of what hides it from the planner."""
 
 _RANGED: dict[str, InstrumentedAttribute[Any]] = {
@@ -251,7 +248,7 @@ def _ranges(wanted: Filter) -> dict[str, Ranged]:
 
 
 def _between(
-    column: ColumnElement[Any], *, low: Any, high: Any, below: bool
+    column: SQLColumnExpression[Any], *, low: Any, high: Any, below: bool
 ) -> ColumnElement[bool]:
     parts = [] if low is None else [column >= low]
     if high is not None:
@@ -264,7 +261,7 @@ def _holds_few(session: Session, condition: ColumnElement[bool]) -> bool:
     return (session.scalar(select(func.count()).select_from(some)) or 0) <= _FEW
 
 
-def _hidden(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _hidden(column: SQLColumnExpression[Any]) -> ColumnElement[Any]:
     """The same value, by which no index is found."""
     return func.coalesce(column, column)
 
@@ -295,7 +292,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _text(text: str, key: ColumnElement[Any]) -> ColumnElement[bool]:
+def _text(text: str, key: SQLColumnExpression[Any]) -> ColumnElement[bool]:
     """An id of the study, or the beginning of the patient's name, of which `key` is the key."""
     text = text.strip()
     found: list[ColumnElement[bool]] = [
