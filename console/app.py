@@ -11,22 +11,27 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from console.api import ROUTERS as API
+from console.api.openapi import methods_of
 from console.api.problem import PREFIX, problem
-from console.api.size import LimitedBody
+from console.api.too_long import ProblemWhereTooLong
 from console.context import Context
 from console.pages import ROUTERS as PAGES
 from console.pages.render import render_error
 from console.security.access import MustChangeError
 from console.security.headers import SecurityHeaders
+from console.services.errors import RefusedError
 from console.shapes.base import Wrong
 
 _log = logging.getLogger(__name__)
 
+LONGEST_BODY_BYTES = 262_144
+"""Bodies are read before it is known who sends them. None of ours is that long."""
 STATIC = Path(__file__).parent / "static"
 
 
@@ -34,12 +39,15 @@ def make_app(context: Context) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="Hilum", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.context = context
-    app.add_middleware(LimitedBody)
+    # Not FastAPI's own limit: its answer would go past what is added below.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=LONGEST_BODY_BYTES)
+    app.add_middleware(ProblemWhereTooLong)
     app.add_middleware(SecurityHeaders)
     app.mount("/static", _Static(directory=STATIC), name="static")
     for router in (*PAGES, *API):
         app.include_router(router)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RefusedError, _not_done)
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(Exception, _failed)
     return app
@@ -58,13 +66,21 @@ class _Static(StaticFiles):
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if request.url.path.startswith(PREFIX):
-        return problem(error.status_code, error.detail, error.headers)
+        headers = error.headers
+        if error.status_code == 405:
+            headers = {"Allow": ", ".join(methods_of(request.app.routes, request.url.path))}
+        return problem(error.status_code, error.detail, headers)
     if _is_navigation(request):
         if isinstance(error, MustChangeError):
             return RedirectResponse("/password", 303)
         if error.status_code == 401:
             return RedirectResponse(_login_and_back(request), 303)
     return await run_in_threadpool(render_error, request, error.status_code, error.detail)
+
+
+async def _not_done(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return await _refused(request, HTTPException(error.status, str(error)))
 
 
 async def _misunderstood(request: Request, error: Exception) -> Response:

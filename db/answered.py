@@ -12,6 +12,8 @@ from db.people import AnsweredRequest
 
 KEPT = timedelta(hours=24)
 """How long a request may come again and is known."""
+BEGUN = 0
+"""The status of a request that is not done yet."""
 
 
 def begin(
@@ -27,7 +29,7 @@ def begin(
         "user_id": user_id,
         "key": key,
         "request_sha256": request_sha256,
-        "status": 0,
+        "status": BEGUN,
         "body": "",
         "at": now,
     }
@@ -41,6 +43,11 @@ def finish(session: Session, user_id: int, key: str, status: int, body: str) -> 
     """Keep what a request is answered."""
     row = session.scalars(_row(user_id, key)).one()
     row.status, row.body = status, body
+
+
+def drop(session: Session, user_id: int, key: str) -> None:
+    """Forget a request that came to nothing: the same key may be used again."""
+    session.delete(session.scalars(_row(user_id, key)).one())
 
 
 def _row(user_id: int, key: str) -> Select[AnsweredRequest]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from console.api import actions, files, openapi, service, studies
+from console.api import (
+    actions,
+    bundles,
+    files,
+    network,
+    openapi,
+    oversight,
+    service,
+    studies,
+    tokens,
+    users,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     openapi.router,
@@ -12,4 +23,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     studies.router,
     files.router,
     actions.router,
+    network.router,
+    bundles.router,
+    users.router,
+    tokens.router,
+    oversight.router,
 )

@@ -53,8 +53,7 @@ def read_film(film_id: RowId, context: ContextDep, who: Reader) -> Response:
             "description": "A PNG, at most 768 pixels wide and high.",
             "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
         },
-        304: {"description": "It is as you know it."},
-        **documented(404, 409),
+        **documented(304, 404, 409),
     },
 )
 def read_preview(

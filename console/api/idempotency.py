@@ -21,6 +21,7 @@ from starlette.responses import Response
 from console.context import Context
 from console.security.who import Who
 from db import answered
+from db.people import AnsweredRequest
 
 REPLAYED = "Idempotent-Replayed"
 
@@ -70,16 +71,58 @@ def once(
             now = context.database.now(session)
             before = answered.begin(session, who.user_id, key, fingerprint, now=now)
             if before is not None:
-                if before.request_sha256 != fingerprint:
-                    raise HTTPException(
-                        422, "Idempotency-Key: it was used for another request; take a new one"
-                    )
-                return _answer(before.status, before.body, {REPLAYED: "true"})
+                return _replay(before, fingerprint)
         said = act(session).model_dump_json()
         if key is not None:
             answered.finish(session, who.user_id, key, status, said)
     told()
     return _answer(status, said, {})
+
+
+def once_apart(
+    context: Context,
+    who: Who,
+    request: Request,
+    key: str | None,
+    body: BaseModel | None,
+    act: Callable[[], BaseModel],
+) -> Response:
+    """Like `once`, for what has transactions of its own.
+
+    That it was begun is written down before, and what came of it afterwards.
+
+    Raises:
+        HTTPException: 422, the key was used for another request; 409, the same request is being
+            done, or was when this service ended.
+    """
+    if key is None:
+        return _answer(200, act().model_dump_json(), {})
+    fingerprint = _fingerprint(request, body)
+    with context.database.write() as session:
+        now = context.database.now(session)
+        before = answered.begin(session, who.user_id, key, fingerprint, now=now)
+    if before is not None:
+        replay = _replay(before, fingerprint)
+        if before.status == answered.BEGUN:
+            raise HTTPException(
+                409, "The request with this key is not done yet. Look how things stand."
+            )
+        return replay
+    try:
+        said = act().model_dump_json()
+    except Exception:
+        with context.database.write() as session:
+            answered.drop(session, who.user_id, key)
+        raise
+    with context.database.write() as session:
+        answered.finish(session, who.user_id, key, 200, said)
+    return _answer(200, said, {})
+
+
+def _replay(before: AnsweredRequest, fingerprint: str) -> Response:
+    if before.request_sha256 != fingerprint:
+        raise HTTPException(422, "Idempotency-Key: it was used for another request; take a new one")
+    return _answer(before.status or 200, before.body, {REPLAYED: "true"})
 
 
 def _fingerprint(request: Request, body: BaseModel | None) -> str:

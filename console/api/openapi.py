@@ -81,3 +81,9 @@ def routes_of(found: Any) -> Iterator[APIRoute]:
             yield route
         elif hasattr(route, "original_router"):
             yield from routes_of(route.original_router.routes)
+
+
+def methods_of(routes: Any, path: str) -> list[str]:
+    """Return the methods that a path is there for, by any of its routes (RFC 9110 15.5.6)."""
+    fitting = (each for each in routes_of(routes) if each.path_regex.match(path))
+    return sorted({method for each in fitting for method in each.methods or ()})

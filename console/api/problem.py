@@ -41,14 +41,15 @@ def problem(
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what the OpenAPI document says of answers with these statuses."""
-    shape = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    content = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     return {
-        status: {"description": _WHEN[status], "content": {MEDIA_TYPE: shape}}
+        status: {"description": _WHEN[status], **(content if status >= 400 else {})}
         for status in statuses
     }
 
 
 _WHEN = {
+    304: "It is as you know it.",
     400: "What was sent cannot be read.",
     401: "It is not known who calls: no token or session, or one that is not good.",
     403: "The token's scopes or the user's role do not reach so far.",

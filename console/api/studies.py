@@ -62,7 +62,7 @@ def list_studies(
 @router.get(
     "/studies/{study_id}",
     response_model=shapes.Study,
-    responses={304: {"description": "It is as you know it."}, **_NONE},
+    responses=documented(304, 404),
 )
 def read_study(
     study_id: StudyId,

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 class RefusedError(Exception):
     """It cannot be done like this, or not now; nothing was changed."""
 
+    status = 409
+    """The HTTP status that tells of it."""
+
 
 class InvalidError(RefusedError):
     """What was given does not fit; `wrong` says what is wrong, by dotted key ("": as a whole)."""
@@ -20,6 +23,10 @@ class InvalidError(RefusedError):
 class MissingError(RefusedError):
     """What it is about is not there (any more)."""
 
+    status = 404
+
 
 class OutdatedError(RefusedError):
     """Somebody else has changed it since it was looked at."""
+
+    status = 412

@@ -14,18 +14,26 @@ from console.security.who import Who
 from console.services.errors import RefusedError
 
 
+class NoSuchPlaceError(RefusedError):
+    """`after` is no place in the trail."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such place in the audit trail.")
+
+
 def page(
     context: Context, who: Who, wanted: Wanted, *, limit: int, after: str | None = None
 ) -> Page:
     """Read a page of the trail of this machine, newest first; `after`: the `next` of another.
 
     Raises:
-        RefusedError: `after` is no such place, or the trail cannot be read.
+        NoSuchPlaceError: `after` is none.
+        RefusedError: the trail cannot be read.
     """
     try:
         found = reading.page(folder_of(context.settings), wanted, limit=limit, after=after)
     except ValueError:
-        raise RefusedError("There is no such place in the audit trail.") from None
+        raise NoSuchPlaceError from None
     except OSError as error:
         raise RefusedError(f"The audit trail cannot be read ({error.strerror}).") from None
     trail_read(context, who, _asked(wanted, after))

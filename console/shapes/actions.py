@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from console.shapes.base import Asked, Id, Said
 
@@ -18,7 +18,7 @@ class Retried(Said):
 class Resend(Asked):
     """Which of the latest results are sent again."""
 
-    everything: bool = Field(
+    everything: StrictBool = Field(
         True,
         description="Also what was acknowledged; else only what waits or was rejected.",
         examples=[True],

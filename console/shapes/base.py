@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text on one line: no control characters, which no field of ours has and PostgreSQL refuses."""
 Id = Annotated[int, Field(ge=1, le=2**63 - 1, examples=[12])]
 """A number that the database gives."""
-Moment = AwareDatetime
+
+
+def _written(value: object) -> object:
+    """Refuse what is no RFC 3339 text: a bare number would be taken for seconds since 1970."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d{2}-\d{2}[Tt ]", value):
+        raise ValueError("a time is written like 2024-03-01T12:00:00Z")
+    return value
+
+
+def _of_our_times(value: datetime) -> datetime:
+    """Refuse years that cannot be brought to UTC."""
+    if not 1900 <= value.year < 9999:
+        raise ValueError("a time lies in the years from 1900 to 9998")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_of_our_times)]
 """A time with its zone; the API answers in UTC."""
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from console.pages.navigation import Entry
 from console.pages.render import render
 from console.security.who import Who
-from console.services.errors import MissingError, OutdatedError, RefusedError
+from console.services.errors import RefusedError
 from db.states import UserRole
 
 ROOT = "/administration"
@@ -43,18 +43,11 @@ def section(
         request,
         f"administration/{template}",
         who=who,
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.status,
         sections=SECTIONS,
         sentence="" if refused is None else str(refused),
         **values,
     )
-
-
-def status_of(refused: RefusedError) -> int:
-    """Return the HTTP status that tells of a refusal."""
-    if isinstance(refused, MissingError):
-        return 404
-    return 412 if isinstance(refused, OutdatedError) else 409
 
 
 def back_to(path: str) -> Response:

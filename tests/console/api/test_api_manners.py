@@ -39,6 +39,12 @@ def test_a_method_that_is_not_there_is_a_problem(reading: Program, method: str) 
     assert answer.headers["Allow"] == "POST"
 
 
+def test_a_method_that_is_not_there_is_told_of_those_that_are(everything: Program) -> None:
+    answer = everything.call("PUT", "/users")
+    refused(answer, 405)
+    assert answer.headers["Allow"] == "GET, POST"
+
+
 def test_a_body_that_is_no_json_is_a_problem(everything: Program) -> None:
     answer = everything.call(
         "POST",
@@ -63,6 +69,12 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(everything: Progra
             yield b" " * 1024
 
     refused(everything.call("POST", "/studies/1/resend", content=chunks()), 413)
+
+
+def test_a_form_that_is_too_long_is_refused_before_it_is_kept(context: Context) -> None:
+    with browser(context) as client:
+        too_long = {"name": ("a", b" " * 262_145)}
+        assert client.post("/login", files=too_long).status_code == 413
 
 
 def test_who_calls_too_often_is_told_when_to_go_on(database: Database, fast_folder: Path) -> None:
