@@ -15,6 +15,7 @@ from console.api import (
     studies,
     tokens,
     users,
+    verdicts,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -23,6 +24,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     studies.router,
     files.router,
     actions.router,
+    verdicts.router,
     network.router,
     bundles.router,
     users.router,

@@ -93,7 +93,7 @@ def list_events(
     """List every state that a study, its films and its deliveries have gone through, in order."""
     of = {"events": study_id}
     after = decode(cursor, of, int)
-    _seen(context, who, study_id)
+    seen(context, who, study_id)
     query = select(Event).where(Event.study_id == study_id).order_by(Event.id).limit(limit + 1)
     if after:
         query = query.where(Event.id > after[0])
@@ -112,7 +112,7 @@ def list_deliveries(
     study_id: StudyId, request: Request, context: ContextDep, who: Reader
 ) -> Response:
     """List what of a study was sent or is to be, with the receipts: every revision, all at once."""
-    _seen(context, who, study_id)
+    seen(context, who, study_id)
     with context.database.read() as session:
         found = told.deliveries_of(session, study_id)
     return answer(request, Page[shapes.StudyDelivery](items=found, next=None))
@@ -130,7 +130,7 @@ def missing(study_id: int) -> HTTPException:
     return HTTPException(404, f"There is no study {study_id}.")
 
 
-def _seen(context: Context, who: Who, study_id: int) -> None:
+def seen(context: Context, who: Who, study_id: int) -> None:
     """Have the audit trail tell who is shown a study.
 
     Raises:

@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from console.context import Context, ContextDep
-from console.pictures.shown import CannotBeShownError, StoredFilm
+from console.context import ContextDep
 from console.security.access import Operator, Reader
-from console.security.audited import acted
-from console.security.who import Who
-from db import deliveries, shadows, studies, verdicts
-from db.models import Instance, Study
-from db.states import InstanceState
+from console.services import study
 from db.verdicts import NewVerdict, VerdictError
 
 router = APIRouter(include_in_schema=False)
@@ -61,28 +54,18 @@ DONE = {
 def resend(study_id: int, context: ContextDep, who: Operator) -> Response:
     """Send everything of the latest report again."""
     with context.database.write() as session:
-        _find(session, study_id)
-        count = deliveries.resend(
-            session,
-            study_id,
-            everything=True,
-            now=context.database.now(session),
-            reason=f"sent again by {who.name}",
-        )
-    acted(context, who, f"Sent again: {count} objects.", f"study {study_id}")
+        now = context.database.now(session)
+        count = study.resend(session, who, study_id, everything=True, now=now).count
+    study.told(context, who, study_id, f"Sent again: {count} objects.")
     return _back(study_id, "sent", count)
 
 
 @router.post("/studies/{study_id}/retry")
 def retry(study_id: int, context: ContextDep, who: Operator) -> Response:
     """Put back to work what failed or waits."""
-    reason = f"retried by {who.name}"
     with context.database.write() as session:
-        _find(session, study_id)
-        now = context.database.now(session)
-        count = studies.retry(session, study_id, now=now, reason=reason)
-        count += deliveries.resend(session, study_id, everything=False, now=now, reason=reason)
-    acted(context, who, f"Tried again: {count} images, reports or deliveries.", f"study {study_id}")
+        count = study.retry(session, who, study_id, now=context.database.now(session)).count
+    study.told(context, who, study_id, f"Tried again: {count} images, reports or deliveries.")
     return _back(study_id, "retried", count)
 
 
@@ -95,12 +78,11 @@ def read(
     What another one says is kept for comparison, and is sent to nobody.
     """
     if bundle:
-        return _read_beside(context, who, study_id, bundle)
+        beside = study.read_beside(context, who, study_id, bundle)
+        return _back(study_id, "beside", beside, "#readings")
     with context.database.write() as session:
-        _find(session, study_id)
-        now = context.database.now(session)
-        count = studies.read_anew(session, study_id, reason=f"read again by {who.name}", now=now)
-    acted(context, who, f"Read again by the active bundle: {count} films.", f"study {study_id}")
+        count = study.read_anew(session, who, study_id, now=context.database.now(session)).count
+    study.told(context, who, study_id, f"Read again by the active bundle: {count} films.")
     return _back(study_id, "read", count)
 
 
@@ -118,11 +100,10 @@ def verdict(
     try:
         new = NewVerdict(reading, finding, boxes_of(boxes), comment, who.name)
         with context.database.write() as session:
-            _find(session, study_id)
-            verdicts.add(session, new, study_id=study_id, now=context.database.now(session))
+            study.judge(session, study_id, new, now=context.database.now(session))
     except VerdictError as error:
         raise HTTPException(422, str(error)) from None
-    acted(context, who, f"Verdict on reading {reading}: {finding}.", f"study {study_id}")
+    study.told(context, who, study_id, f"Verdict on reading {reading}: {finding}.")
     return _back(study_id, "verdict", 1, "#verdict")
 
 
@@ -142,41 +123,6 @@ def boxes_of(text: str) -> tuple[tuple[float, float, float, float], ...] | None:
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         raise VerdictError("The boxes are not understood; draw them anew.") from None
-
-
-def _read_beside(context: Context, who: Who, study_id: int, bundle: str) -> Response:
-    with context.database.read() as session:
-        _find(session, study_id)
-        films = list(
-            session.scalars(
-                select(Instance)
-                .where(
-                    Instance.study_id == study_id,
-                    Instance.current,
-                    Instance.state == InstanceState.READ,
-                )
-                .order_by(Instance.id)
-            )
-        )
-    try:
-        read = [(film.id, context.pictures.read_beside(_stored(film), bundle)) for film in films]
-    except CannotBeShownError as error:
-        raise HTTPException(422, str(error)) from None
-    with context.database.write() as session:
-        now = context.database.now(session)
-        for film_id, row in read:
-            shadows.record_asked(session, film_id, row, by=who.name, now=now)
-    acted(context, who, f"Read for comparison by {bundle}: {len(read)} films.", f"study {study_id}")
-    return _back(study_id, "beside", len(read), "#readings")
-
-
-def _stored(film: Instance) -> StoredFilm:
-    return StoredFilm(film.id, film.path, film.file_sha256)
-
-
-def _find(session: Session, study_id: int) -> None:
-    if session.get(Study, study_id) is None:
-        raise HTTPException(404, "There is no such study (any more).")
 
 
 def _back(study_id: int, done: str, count: int, where: str = "") -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, StrictBool
 
-from console.shapes.base import Asked, Id, Said
+from console.shapes.base import Asked, Id, Said, Text
 
 
 class Retried(Said):
@@ -23,3 +23,24 @@ class Resend(Asked):
         description="Also what was acknowledged; else only what waits or was rejected.",
         examples=[True],
     )
+
+
+class ReadAgain(Asked):
+    """By which bundle films are read again."""
+
+    bundle: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        description="null: by the active one, for a further revision of the report. ID and VERSION"
+        " of another one: for comparison alone.",
+        examples=["hilum-cxr 1.0.0"],
+    )
+
+
+class ReadDone(Said):
+    """What came of it."""
+
+    study_id: Id
+    films: int = Field(description="Zero: the study is still being worked on.", examples=[1])
+    sent: bool = Field(description="Whether what comes of it is sent, as a further revision.")

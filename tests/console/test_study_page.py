@@ -238,7 +238,7 @@ def test_another_bundle_reads_for_comparison_and_nothing_is_sent(
     assert len(rows(database, StoredReading)) == 1
     assert "asked by operator" in operator.get(f"/studies/{study_id}").text
     wrong = operator.post(f"/studies/{study_id}/read", {"bundle": "other 9"})
-    assert wrong.status_code == 422
+    assert wrong.status_code == 409
     assert "other 9" in wrong.text
 
 

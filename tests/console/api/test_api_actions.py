@@ -15,10 +15,8 @@ from db.models import AnsweredRequest, Delivery
 from db.session import Database
 from db.states import DeliveryState, UserRole
 from tests.console.api.calling import Program, program, refused
-from tests.console.browsing import browser, running_console
+from tests.console.browsing import audit_records, browser, running_console
 from tests.db.makers import Clock, events, film, reported_study, rows, send_all
-
-AGAIN = ("delivery", "pending", "sent again by hand")
 
 
 @pytest.fixture
@@ -31,7 +29,9 @@ def study_id(database: Database, clock: Clock) -> int:
 
 def sent_again(database: Database) -> int:
     """Count how often something was sent again by hand."""
-    return events(database).count(AGAIN)
+    return sum(
+        (reason or "").startswith("sent again by program") for *_, reason in events(database)
+    )
 
 
 def test_results_are_sent_again(everything: Program, database: Database, study_id: int) -> None:
@@ -196,3 +196,27 @@ def test_a_token_that_only_reads_is_told_which_scope_it_lacks(
     assert asked == 'Bearer error="insufficient_scope", scope="operate"'
     with program(context, UserRole.READER, Scope.OPERATE) as low:
         refused(low.post(f"/studies/{study_id}/resend", {}), 403)
+
+
+def test_a_study_is_read_again_for_a_further_revision(
+    everything: Program, database: Database, study_id: int
+) -> None:
+    path = f"/studies/{study_id}/read"
+    assert everything.post(path, {}).json() == {"study_id": study_id, "films": 1, "sent": True}
+    assert everything.post(path, {}).json()["films"] == 0  # it is being worked on
+    assert ("study", "open", f"read again by {everything.name}") in events(database)
+    refused(everything.post("/studies/99/read", {}), 404)
+
+
+def test_a_bundle_that_is_not_there_reads_nothing(everything: Program, study_id: int) -> None:
+    path = f"/studies/{study_id}/read"
+    told = refused(everything.post(path, {"bundle": "none 1"}, key="k1"), 409)
+    assert "none 1 cannot be used" in told["detail"]
+    refused(everything.post(path, {"bundle": ""}), 422)
+
+
+def test_what_is_done_is_audited_once(everything: Program, context: Context, study_id: int) -> None:
+    for _ in range(2):
+        everything.post(f"/studies/{study_id}/resend", {}, key="k1")
+    told = audit_records(context)
+    assert told.count('displayName="Use of Restricted Function"') == 1
