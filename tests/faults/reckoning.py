@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from db.models import Instance, Study
 from tests.faults.ledger import Tally
-from tests.peers import StoreSCP
+from tests.peers import StoreSCP, hilum_process
 from tests.system.whole import Whole
 
 
@@ -36,6 +36,15 @@ def count(
     tally.lost += len(set(acknowledged) - whole)
     tally.duplicated += sum(number - 1 for number in rows.values())
     service.assert_no_orphans()
+
+
+def settle(service: Whole) -> None:
+    """Start a listener, which sees to films of which the database did not say whether it has them.
+
+    Where a commit fails half way, only the database, once it is well again, knows.
+    """
+    with hilum_process(["listen"], service.env, folder=service.folder) as listener:
+        listener.wait_for("Listening on port")
 
 
 def _is_whole(service: Whole, row: Instance) -> bool:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger import Ledger
-from tests.faults.reckoning import count
+from tests.faults.reckoning import count, settle
 from tests.faults.roles import delivering, reading, scheduling
 from tests.faults.steady import REJECTED, SteadySender
 from tests.peers import StoreSCP, hilum_process
-from tests.system.whole import Whole, destination, make_films, whole
+from tests.system.whole import destination, make_films, whole
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -86,7 +86,7 @@ def test_a_full_disk(
                 sender.wait_for_all()
             service.wait_until_idle(len(films))
         listener.stop()
-        _settled(service)
+        settle(service)
         count(tally, service, sender.uids, storescp)
         refused = dict(sender.refused)
         assert set(refused) <= {"A700", REJECTED}, refused
@@ -126,21 +126,12 @@ def test_a_file_size_limit(
                 tally.times += 1
             sender.wait_for_all()
         listener.stop()
-        _settled(service)
+        settle(service)
         count(tally, service, sender.uids)
         assert set(sender.refused) == {"A700"}, dict(sender.refused)
         assert tally.recovery_seconds is not None
         assert tally.recovery_seconds <= RECOVERY_SECONDS
         tally.remark = _told(sender.refused)
-
-
-def _settled(service: Whole) -> None:
-    """Start a listener, which sees to films of which the database did not say whether it has them.
-
-    Where a commit fails half way, only the database, once it is well, knows.
-    """
-    with hilum_process(["listen"], service.env, folder=service.folder) as listener:
-        listener.wait_for("Listening on port")
 
 
 def _fill(disk: Path, *, leave: int) -> Path:

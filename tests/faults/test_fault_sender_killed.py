@@ -104,7 +104,7 @@ def _locked(database: Database) -> Iterator[None]:
     """Let nobody record a delivery until the end of the block."""
     with database.write() as session:
         # SQLite's write lock comes with any first statement.
-        lock = "SELECT 1" if database.is_sqlite else "LOCK TABLE delivery, task IN EXCLUSIVE MODE"
+        lock = "SELECT 1" if database.is_sqlite else "LOCK TABLE delivery IN EXCLUSIVE MODE"
         session.execute(text(lock))
         yield
 
