@@ -148,8 +148,8 @@ class Row:
             str(tally.lost),
             str(tally.duplicated),
             "-" if again is None else f"{again:.1f} s",
-            f"{self.seconds:,.0f} s",
-            f"{self.cpu_seconds:,.0f} s",
+            _told(self.seconds),
+            _told(self.cpu_seconds),
             asked,
             f"{held}; {tally.remark}" if tally.remark else held,
         ]
@@ -191,6 +191,11 @@ class Ledger:
     def _keep(self, row: Row) -> None:
         file = self.folder / f"{row.fault}-{row.database or 'none'}.json"
         file.write_text(json.dumps(asdict(row), indent=2), encoding="utf-8")
+
+
+def _told(seconds: float) -> str:
+    """Return a time as text; it was not measured where it is 0."""
+    return f"{seconds:,.0f} s" if seconds else "-"
 
 
 def _cpu_seconds() -> float:
