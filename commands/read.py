@@ -39,6 +39,7 @@ def read(paths: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
         settings.worker.processes,
         timeout_seconds=settings.worker.decode_timeout_seconds,
         memory_bytes=settings.worker.decode_memory_bytes,
+        modules=(prepare.__module__,),
     ) as pool:
         for group in _batched(files_below(paths), settings.worker.batch_size):
             futures = [

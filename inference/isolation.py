@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import logging
 import multiprocessing
 import os
@@ -18,7 +19,7 @@ import sys
 import threading
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -50,11 +51,21 @@ class IsolatedPool:
     `memory_bytes` of address space raises ChildFailedError from its future; the child is replaced,
     and other tasks go on. What a function raises itself comes back as it is. The children end with
     this process, however it ends (on Linux after a SIGKILL too, even in the middle of a task).
+
+    `modules` are imported by a child before its first task, whose time they would take: on a busy
+    machine a good film that follows one that cost a child would else run out of time too.
     """
 
-    def __init__(self, processes: int, *, timeout_seconds: float, memory_bytes: int) -> None:
+    def __init__(
+        self,
+        processes: int,
+        *,
+        timeout_seconds: float,
+        memory_bytes: int,
+        modules: Sequence[str] = (),
+    ) -> None:
         self._tasks = _Tasks()
-        self._children = [_Child(timeout_seconds, memory_bytes) for _ in range(processes)]
+        self._children = [_Child(timeout_seconds, memory_bytes, modules) for _ in range(processes)]
         # A child ends when the thread that started it ends (PR_SET_PDEATHSIG), so each has one
         # that lives as long as the pool.
         self._threads = [
@@ -184,9 +195,10 @@ class _Tasks:
 class _Child:
     """One child process, replaced when it has failed. All but `end` belong to one thread."""
 
-    def __init__(self, timeout_seconds: float, memory_bytes: int) -> None:
+    def __init__(self, timeout_seconds: float, memory_bytes: int, modules: Sequence[str]) -> None:
         self._timeout_seconds = timeout_seconds
         self._memory_bytes = memory_bytes
+        self._modules = tuple(modules)
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
         self._ready = False
@@ -205,7 +217,9 @@ class _Child:
             ours, theirs = context.Pipe()
             with theirs:
                 process = context.Process(
-                    target=_serve_tasks, args=(theirs, self._memory_bytes, os.getpid()), daemon=True
+                    target=_serve_tasks,
+                    args=(theirs, self._memory_bytes, self._modules, os.getpid()),
+                    daemon=True,
                 )
                 try:
                     with _reaping:
@@ -304,9 +318,14 @@ class _Child:
         return f"The decoder crashed with signal {-code} ({name})."
 
 
-def _serve_tasks(pipe: Connection, memory_bytes: int, parent_pid: int) -> None:
+def _serve_tasks(
+    pipe: Connection, memory_bytes: int, modules: Sequence[str], parent_pid: int
+) -> None:
     """What a child does: answer calls until its parent hangs up."""
     _confine(memory_bytes, parent_pid)
+    for module in modules:
+        with suppress(Exception):  # what cannot be loaded is told by the first task that needs it
+            importlib.import_module(module)
     pipe.send_bytes(b"ready")
     with suppress(EOFError):
         pipe.send_bytes(_answer(pipe.recv_bytes()))

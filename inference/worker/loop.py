@@ -116,6 +116,7 @@ class Worker:
                 self._settings.worker.processes,
                 timeout_seconds=self._settings.worker.decode_timeout_seconds,
                 memory_bytes=self._settings.worker.decode_memory_bytes,
+                modules=(prepare.__module__, build.__module__),
             ) as pool,
             ThreadPoolExecutor(1, thread_name_prefix="network") as network,
         ):

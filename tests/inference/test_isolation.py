@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import resource
 import signal
@@ -48,6 +49,22 @@ def ended(pid: int) -> bool:
 
 def still_works(pool: IsolatedPool) -> bool:
     return [pool.submit(abs, -n).result(DEADLINE_SECONDS) for n in range(8)] == list(range(8))
+
+
+def test_what_a_task_needs_to_be_imported_does_not_take_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_to_load.py").write_text("import time\ntime.sleep(3)\nanswer = abs\n")
+    (tmp_path / "quick.py").write_text(
+        "def answer():\n    import slow_to_load\n    return slow_to_load.answer(-1)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    quick = importlib.import_module("quick")
+    given = {"timeout_seconds": 1.5, "memory_bytes": MEMORY_BYTES}
+    with IsolatedPool(1, **given) as cold, pytest.raises(ChildFailedError, match="timed out"):
+        cold.submit(quick.answer).result(DEADLINE_SECONDS)
+    with IsolatedPool(1, **given, modules=["slow_to_load"]) as warm:
+        assert warm.submit(quick.answer).result(DEADLINE_SECONDS) == 1
 
 
 def test_results_and_arguments_pass_through(pool: IsolatedPool) -> None:
