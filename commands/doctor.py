@@ -12,6 +12,7 @@ from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from commands.check import Check, Verdict
+from commands.doctor_console import console
 from commands.doctor_permissions import permissions
 from commands.doctor_sources import archives, is_free, stow
 from commands.doctor_tls import certificates
@@ -45,17 +46,18 @@ def examine(loaded: Loaded) -> Iterator[Check]:
     yield from _destinations(settings)
     yield from archives(settings)
     yield from stow(settings)
+    yield from console(settings)
     yield _gpu()
     yield from _bundle(settings)
 
 
-def print_checks(checks: Iterator[Check], console: Console) -> bool:
+def print_checks(checks: Iterator[Check], out: Console) -> bool:
     """Print checks as they come; return whether none is bad."""
     good = True
     for check in checks:
         good = good and check.verdict is not Verdict.BAD
         style = _STYLES[check.verdict]
-        console.print(
+        out.print(
             f"[{style}]{check.verdict.value:>4}[/]  [bold]{check.name}[/]  {escape(check.text)}",
             highlight=False,
             soft_wrap=True,

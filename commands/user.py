@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from rich.table import Table
 from sqlalchemy.orm import Session
 
 from audit import events
 from commands.audited import done_by_person
+from commands.plain_table import plain_table
 from commands.problem import ProblemError
 from commands.roles import opened
 from commands.terminal import Terminal
@@ -98,19 +98,14 @@ def users(settings: Settings) -> Sequence[User]:
 
 def print_users(found: Sequence[User], out: Terminal) -> None:
     """Print the users as a table."""
-    table = Table("name", "role", "made", "last login", "login by")
+    table = plain_table("name", "role", "made (UTC)", "last login", "login by")
     for user in found:
-        by = [
-            *(["password"] if user.password_hash else []),
-            *(["OpenID Connect"] if user.identity else []),
-        ]
-        first = " (to be changed)" if user.must_change else ""
         table.add_row(
             user.name,
             user.role.value,
             _moment(user.created_at),
             _moment(user.last_login_at),
-            ", ".join(by) + first,
+            ", ".join(_ways(user)),
         )
     out.print(table if found else "There is no user; the console makes one when it starts.")
 
@@ -152,5 +147,15 @@ def _tell(settings: Settings, description: str, name: str) -> None:
     )
 
 
+def _ways(user: User) -> Iterator[str]:
+    """Yield what a user may log in by."""
+    if user.disabled_at is not None:
+        yield "disabled"
+    if user.password_hash is not None:
+        yield "first password" if user.must_change else "password"
+    if user.identity is not None:
+        yield "OpenID Connect"
+
+
 def _moment(at: datetime | None) -> str:
-    return "never" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
+    return "never" if at is None else f"{at:%Y-%m-%d %H:%M}"

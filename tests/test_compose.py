@@ -63,7 +63,7 @@ def test_every_role_is_a_service_of_the_same_image(services: dict[str, Service])
     }
     assert len({services[name]["image"] for name in ROLES}) == 1
     assert all(services[name]["build"]["context"] == "." for name in ROLES)
-    assert set(services) - set(ROLES) == {"database", "orthanc", "dicomweb"}
+    assert set(services) - set(ROLES) == {"database", "orthanc", "dicomweb", "console"}
 
 
 def test_every_service_has_a_health_check_and_restarts(services: dict[str, Service]) -> None:
@@ -148,10 +148,12 @@ def test_only_where_films_come_in_is_open_to_the_network(services: dict[str, Ser
     assert published == {
         "listener": ["11112:11112"],
         "dicomweb": ["8081:8081"],
+        "console": ["127.0.0.1:8080:8080"],
         "orthanc": ["127.0.0.1:8042:8042"],
     }
     assert settings.Settings().listener.port == 11112
     assert settings.Settings().dicomweb.port == 8081
+    assert settings.Settings().console.port == 8080
 
 
 def test_stow_rs_starts_only_when_asked_for_and_only_with_a_token(
@@ -171,6 +173,22 @@ def test_stow_rs_starts_only_when_asked_for_and_only_with_a_token(
         settings.load(environ={**variables, "HILUM_DICOMWEB__TOKEN": ""})
     loaded = settings.load(environ=variables).settings
     assert (loaded.dicomweb.host, loaded.dicomweb.is_guarded) == ("0.0.0.0", True)
+
+
+def test_the_console_starts_only_when_asked_for_and_answers_where_it_is_published(
+    services: dict[str, Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    web, worker = services["console"], services["worker"]
+    assert (web["profiles"], web["command"]) == (["console"], ["console"])
+    assert (web["image"], web["depends_on"]) == (worker["image"], worker["depends_on"])
+    assert worker["environment"].items() <= web["environment"].items()
+    variables = {
+        key: interpolated(value)
+        for key, value in web["environment"].items()
+        if key.startswith("HILUM_")
+    }
+    assert settings.load(environ=variables).settings.console.host == "0.0.0.0"
 
 
 def test_the_override_gives_the_worker_a_gpu_and_changes_nothing_else(

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from console.pages import (
     administration,
     films,
+    health,
     login,
     monitoring,
     password,
@@ -17,6 +18,7 @@ from console.pages import (
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
     login.router,
     password.router,
     worklist.router,
