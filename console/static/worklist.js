@@ -7,7 +7,7 @@ const table = document.getElementById("studies");
 const body = table.tBodies[0];
 const live = document.getElementById("live");
 const words = live.querySelector(".words");
-let tag = null;
+let tag = table.dataset.tag; // of the rows that stand there
 let timer = 0;
 let current = null;
 
@@ -17,7 +17,7 @@ async function look() {
   clearTimeout(timer);
   if (document.hidden) return;
   try {
-    const headers = { "X-Poll": "1", ...(tag ? { "If-None-Match": tag } : {}) };
+    const headers = { "X-Poll": "1", "If-None-Match": tag };
     const answer = await fetch(table.dataset.rows, { headers, cache: "no-store", redirect: "error" });
     if (answer.status === 401) {
       tell("You were logged out. Load the page anew to log in.", "lost");
@@ -108,9 +108,11 @@ body.addEventListener("focusin", (event) => {
   current.classList.add("current");
 });
 
+// A finger may hit the row anywhere; a mouse opens it by the finding, so that ids can be marked.
 body.addEventListener("click", (event) => {
   const row = event.target.closest("tr[data-id]");
-  if (!row || event.target.closest("a") || isSelecting()) return;
+  const hit = matchMedia("(pointer: coarse)").matches || event.target.closest(".likely, .found");
+  if (!row || !hit || event.target.closest("a") || isSelecting()) return;
   const link = row.querySelector(".open");
   if (event.ctrlKey || event.metaKey) open(link.href, "_blank", "noopener");
   else link.click();
@@ -129,8 +131,6 @@ document.getElementById("filters").addEventListener("submit", (event) => {
   setTimeout(() => fields.forEach((field) => (field.disabled = false)));
 });
 
-// Rows as they came, so that only what has changed is drawn anew.
-for (const row of body.rows) row.dataset.source = "";
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     clearTimeout(timer);
