@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
+from importlib.util import find_spec
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -175,6 +176,8 @@ def console(loaded: Loaded) -> None:
     settings = loaded.settings
     stop = _begin("console", settings)
     web, passwords = settings.console, Passwords()
+    if web.oidc.issuer is not None and find_spec("authlib") is None:
+        raise ProblemError("console.oidc needs authlib; `pip install 'hilum[oidc]'` brings it")
     with (
         _running("console", settings) as (database, store),
         closing(Trail(settings)) as trail,

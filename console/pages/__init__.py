@@ -9,6 +9,7 @@ from console.pages import (
     films,
     health,
     login,
+    login_oidc,
     monitoring,
     password,
     study,
@@ -20,6 +21,7 @@ from console.pages import (
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     login.router,
+    login_oidc.router,
     password.router,
     worklist.router,
     monitoring.router,

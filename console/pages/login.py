@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from console.context import Context, ContextDep
+from console.context import Context, ContextDep, context_of
 from console.pages.render import render
 from console.security import audited, cookies, csrf
 from console.security.access import Reader, address_of, by_session
@@ -30,7 +30,7 @@ def login_form(
 ) -> Response:
     """Show the form; who is logged in already goes on."""
     if by_session(request, context) is not None:
-        return RedirectResponse(_own_page(back), 303)
+        return RedirectResponse(own_page(back), 303)
     return _form(request, back)
 
 
@@ -64,7 +64,7 @@ def log_in(
         logins.forgive(session, account, address)
     if context.passwords.is_dated(user.password_hash or ""):
         _hash_anew(context, user.id, password)
-    response = RedirectResponse("/password" if user.must_change else _own_page(back), 303)
+    response = RedirectResponse("/password" if user.must_change else own_page(back), 303)
     begin_session(request, context, response, user)
     return response
 
@@ -98,6 +98,12 @@ def begin_session(request: Request, context: Context, response: Response, user: 
     audited.logged_in(context, user.name, address_of(request))
 
 
+def own_page(path: str) -> str:
+    """Return where to go after login: a path of ours, and never another site's address."""
+    ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if ours and not path.startswith(("/login", "/logout")) else "/"
+
+
 def _form(
     request: Request,
     back: str,
@@ -120,6 +126,7 @@ def _form(
         next=back,
         name=name,
         sentence=sentence,
+        oidc=context_of(request).settings.console.oidc,
     )
     if cookies.session_secret(request) is not None:
         cookies.drop_session(request, response)  # it has expired, and would stand in the way
@@ -142,9 +149,3 @@ def _hash_anew(context: Context, user_id: int, password: str) -> None:
     kept = context.passwords.hash(password)
     with context.database.write() as session:
         session.get_one(User, user_id).password_hash = kept
-
-
-def _own_page(path: str) -> str:
-    """Return where to go after login: a path of ours, and never another site's address."""
-    ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if ours and not path.startswith(("/login", "/logout")) else "/"

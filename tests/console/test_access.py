@@ -20,7 +20,13 @@ from db.states import UserRole
 from tests.console.browsing import Person, add_user, browser, person
 from tests.db.makers import Clock, rows
 
-OPEN = {("GET", "/health"), ("GET", "/login"), ("POST", "/login")}
+OPEN = {
+    ("GET", "/health"),
+    ("GET", "/login"),
+    ("GET", "/login/oidc"),
+    ("GET", "/login/oidc/back"),
+    ("POST", "/login"),
+}
 """What is for everybody."""
 NEEDED = {
     dependency.__metadata__[0].dependency: role
