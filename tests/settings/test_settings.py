@@ -398,6 +398,11 @@ def test_the_password_of_the_database_is_shown_nowhere(url: str) -> None:
     assert "hush" not in everything
 
 
+def test_serve_runs_the_console_where_it_is_enabled_and_only_there() -> None:
+    assert "console" not in load({}, environ={}).settings.roles
+    assert load({"console.enabled": True}, environ={}).settings.roles[-1] == "console"
+
+
 def test_every_secret_key_is_known_as_one() -> None:
     def secrets(model: type[BaseModel]) -> Iterator[str]:
         for name, field in model.model_fields.items():
