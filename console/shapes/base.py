@@ -36,8 +36,10 @@ def _of_our_times(value: datetime) -> datetime:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_of_our_times)]
-"""A time with its zone; the API answers in UTC."""
+Moment = AwareDatetime
+"""A time of an answer, in UTC."""
+When = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_of_our_times)]
+"""A time that is asked for, with its zone."""
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from console.shapes.base import Asked, Moment, Text
+from console.shapes.base import Asked, Text, When
 from db.states import Priority, StudyState
 
 Day = Annotated[str, Field(pattern=r"^[0-9]{8}$", examples=["20240301"])]
@@ -27,12 +27,12 @@ class StudiesAsked(Asked):
     Films of the self-test are listed only where their source is asked for.
     """
 
-    since: Moment | None = Field(
+    since: When | None = Field(
         None,
         description="The first image came at this time or later.",
         examples=["2024-03-01T00:00:00Z"],
     )
-    until: Moment | None = Field(None, description="The first image came before this time.")
+    until: When | None = Field(None, description="The first image came before this time.")
     study_date_from: Day | None = Field(None, description="YYYYMMDD, included.")
     study_date_to: Day | None = Field(None, description="YYYYMMDD, included.")
     text: Text | None = _text(

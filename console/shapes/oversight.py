@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from console.shapes.base import Asked, Moment, Text
+from console.shapes.base import Asked, Text, When
 
 
 class RecordsAsked(Asked):
@@ -17,8 +17,8 @@ class RecordsAsked(Asked):
         "", max_length=100, description="A part of the name of who took part.", examples=["ada"]
     )
     failed: bool | None = Field(None, description="How it ended.")
-    since: Moment | None = None
-    until: Moment | None = None
+    since: When | None = None
+    until: When | None = None
     limit: int = Field(50, ge=1, le=500, description="How many at most.", examples=[50])
     cursor: str | None = Field(
         None,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from console.shapes.base import Asked, Id, Moment, Said
+from console.shapes.base import Asked, Id, Moment, Said, When
 
 Finding = Literal["opacity", "abnormal", "normal"]
 Pixels = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]
@@ -76,6 +76,6 @@ class Agreement(Said):
 class AgreementAsked(Asked):
     """Of which verdicts, and by what they are grouped."""
 
-    since: Moment | None = Field(None, description="Given at this time or later.")
-    until: Moment | None = Field(None, description="Given before this time.")
+    since: When | None = Field(None, description="Given at this time or later.")
+    until: When | None = Field(None, description="Given before this time.")
     by: Literal["bundle", "source", "station"] = "bundle"
