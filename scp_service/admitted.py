@@ -114,6 +114,8 @@ class AdmittedSocket(AssociationSocket):
         if self.account.may_read():
             return True
         self.assoc.dul._idle_timer.restart()
+        if may_doze(self.assoc):
+            time.sleep(LOOK_SECONDS)
         return False
 
     def _is_being_negotiated(self) -> bool:
