@@ -38,6 +38,9 @@ from settings import Loaded, Settings, doubts
 _log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_LISTENERS_SWITCH_SECONDS = 0.0005
+"""How long a thread of the listener may compute while others wait (5 ms is Python's choice): an
+echo passes a dozen times from thread to thread, and would wait for each association at work."""
 
 
 @contextmanager
@@ -134,6 +137,7 @@ def listen(loaded: Loaded) -> None:
 
     settings = loaded.settings
     stop = _begin("listen", settings)
+    sys.setswitchinterval(_LISTENERS_SWITCH_SECONDS)
     with _running("listen", settings) as (database, store):
         current = _live(loaded, database)
         with listening(settings, database, store, current):

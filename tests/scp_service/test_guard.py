@@ -432,6 +432,36 @@ def test_a_deflated_bomb_is_refused_and_never_inflated(listener: Attacked) -> No
     listener.works()
 
 
+def test_headers_of_countless_elements_hold_up_nobody(listener: Attacked) -> None:
+    film = encode(cr())
+    at = film.index(struct.pack("<HH", 0x0010, 0x0010))
+    tiny = struct.pack("<HH2sH", 0x0009, 0x1001, b"LO", 0) * 100_000
+    hostile = wire.fragment(3, film[:at] + tiny + film[at:], command=False)
+    is_over = threading.Event()
+
+    def attack() -> None:
+        with Wire(listener.port, seconds=30) as attacker:
+            assert attacker.ask()[0] == wire.ASSOCIATE_AC
+            while not is_over.is_set():
+                attacker.send(wire.store_rq(uid()))
+                attacker.send(hostile)
+                answers.append(attacker.status())
+
+    answers: list[int] = []
+    attackers = [threading.Thread(target=attack) for _ in range(4)]
+    for each in attackers:
+        each.start()
+    try:
+        for _ in range(5):
+            listener.works()
+    finally:
+        is_over.set()
+        for each in attackers:
+            each.join()
+    assert set(answers) == {0xC000}
+    listener.is_back_to_its_base()
+
+
 @pytest.mark.parametrize("name", ["../../../evil", "/tmp/evil", "1.2/../3"])
 def test_a_uid_that_is_a_path_is_refused(listener: Attacked, inside: Wire, name: str) -> None:
     film = cr()
