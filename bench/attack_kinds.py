@@ -19,6 +19,8 @@ from tests.scp_service.films import cr, encode, uid
 
 _MEGABYTE = 1_000_000
 _DEFLATED = ((wire.VERIFICATION, wire.IMPLICIT), (wire.CR_STORAGE, wire.DEFLATED))
+_FRAGMENT = 16_000
+"""In bytes; what is longer than 16 KiB, Orthanc and DCMTK do not take in one PDU."""
 _NAME = "x/../../evil"
 
 Seen = Counter[str]
@@ -179,7 +181,7 @@ ATTACKS: dict[str, Attack] = {
 def _store_without_waiting(target: Target, count: int, data: bytes) -> None:
     with target.call(seconds=PATIENCE_SECONDS) as attacker:
         attacker.ask(wire.associate_rq(CALLED))
-        parts = [data[start : start + 250_000] for start in range(0, len(data), 250_000)]
+        parts = [data[start : start + _FRAGMENT] for start in range(0, len(data), _FRAGMENT)]
         for number in range(count):
             attacker.send(wire.store_rq(f"1.2.3.{number + 1}", number))
             for part in parts[:-1]:
