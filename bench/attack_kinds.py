@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 
 from bench.attacked import CALLED, PATIENCE_SECONDS, Target
 from tests.peers import wire
@@ -105,7 +106,8 @@ def _zeros(target: Target, _seen: Seen) -> Iterator[None]:
 def _elements(target: Target, _seen: Seen) -> Iterator[None]:
     film = encode(cr())
     at = film.index(struct.pack("<HH", 0x0010, 0x0010))
-    tiny = struct.pack("<HH2sH", 0x0009, 0x1001, b"LO", 0) * (_MEGABYTE // 8)
+    tags = product((0x0009, 0x000B, 0x000D, 0x000F), range(0x1000, 0x1000 + _MEGABYTE // 32))
+    tiny = b"".join(struct.pack("<HH2sH", *tag, b"LO", 0) for tag in tags)
     with _beside(lambda: _store_without_waiting(target, 50, film[:at] + tiny + film[at:])):
         yield
 
