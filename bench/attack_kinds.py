@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ _MEGABYTE = 1_000_000
 _DEFLATED = ((wire.VERIFICATION, wire.IMPLICIT), (wire.CR_STORAGE, wire.DEFLATED))
 _FRAGMENT = 16_000
 """In bytes; what is longer than 16 KiB, Orthanc and DCMTK do not take in one PDU."""
+_LONGEST_SECONDS = 20.0
+"""How long data sets are sent, where fewer are taken in that time than were meant."""
 _NAME = "x/../../evil"
 
 Seen = Counter[str]
@@ -184,7 +187,10 @@ def _store_without_waiting(target: Target, count: int, data: bytes) -> None:
     with target.call(seconds=PATIENCE_SECONDS) as attacker:
         attacker.ask(wire.associate_rq(CALLED))
         parts = [data[start : start + _FRAGMENT] for start in range(0, len(data), _FRAGMENT)]
+        end = time.monotonic() + _LONGEST_SECONDS
         for number in range(count):
+            if time.monotonic() > end:
+                break
             attacker.send(wire.store_rq(f"1.2.3.{number + 1}", number))
             for part in parts[:-1]:
                 attacker.send(wire.fragment(3, part, command=False, last=False))
