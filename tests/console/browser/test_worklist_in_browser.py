@@ -10,7 +10,7 @@ from console.context import Context
 from db.states import UserRole
 from tests.console.browser.chromium import log_in, opened
 from tests.console.browsing import add_user
-from tests.console.test_worklist import HOSTILE, study
+from tests.console.test_worklist_pages import HOSTILE, study
 from tests.db.makers import Clock, film, receive, send_all
 
 
