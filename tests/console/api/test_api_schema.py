@@ -32,10 +32,11 @@ def test_the_api_does_what_its_document_says(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_the_api_does_what_its_document_says_whatever_is_sent(
     database: Database, clock: Clock, fast_folder: Path
 ) -> None:
-    how = ("--phases=examples,coverage,fuzzing,stateful", "--max-examples=40")
+    how = ("--phases=coverage,fuzzing,stateful", "--max-examples=20", "--max-time=240")
     check(database, clock, fast_folder, *how)
 
 
@@ -82,4 +83,4 @@ def schemathesis(
         "--warnings=off",
         *how,
     ]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=850)
