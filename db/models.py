@@ -305,6 +305,9 @@ class Delivery(Base):
         Index("ix_delivery_undelivered", "destination", "result_id",
               sqlite_where=text("state IN ('pending', 'rejected')"),
               postgresql_where=text("state IN ('pending', 'rejected')")),
+        Index("ix_delivery_destination_sent_at", "destination", "sent_at",
+              sqlite_where=text("sent_at IS NOT NULL"),
+              postgresql_where=text("sent_at IS NOT NULL")),
         IDS_ARE_USED_ONCE,
     )  # fmt: skip
 

@@ -47,3 +47,16 @@ def test_what_was_put_off_is_due_when_its_destination_is_resumed(
             for lane in ("pacs", "other")
         ]
     assert ready == [True, False]
+
+
+def test_what_a_destination_took_last_is_found_by_an_index(database: Database) -> None:
+    if not database.is_sqlite:
+        return
+    query = (
+        "EXPLAIN QUERY PLAN SELECT sent_at FROM delivery WHERE destination = 'pacs'"
+        " AND sent_at IS NOT NULL ORDER BY sent_at DESC LIMIT 1"
+    )
+    with database.read() as session:
+        plan = str(session.connection().exec_driver_sql(query).all())
+    assert "ix_delivery_destination_sent_at" in plan
+    assert "TEMP B-TREE" not in plan
