@@ -9,10 +9,11 @@ from fastapi import APIRouter, Form, Query
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from console.bundles import choices
 from console.bundles.card import SANDBOXED, card_page, card_text, has_page
+from console.bundles.register import register as sent_here
 from console.context import Context, ContextDep
 from console.pages.administration.sections import ROOT, back_to, section
 from console.security.access import Admin
@@ -30,6 +31,17 @@ Asked = Annotated[str, Query(max_length=200)]
 def show(request: Request, context: ContextDep, who: Admin) -> Response:
     """List the bundles, and what was chosen when."""
     return _page(request, context, who)
+
+
+@router.put(f"{ROOT}/bundles")
+async def register(request: Request, context: ContextDep, who: Admin) -> Response:
+    """Register the bundle whose ZIP is the body of the request."""
+    try:
+        name, new = await sent_here(context, who, request.stream())
+    except RefusedError as refused:
+        return JSONResponse({"sentence": str(refused)}, refused.status)
+    done = "is registered" if new else "was registered already"
+    return JSONResponse({"sentence": f"{name} {done}."}, 201 if new else 200)
 
 
 @router.get(f"{ROOT}/bundles/card")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from httpx2 import Response
 
 from console.bundles.card import card_text
+from console.bundles.register import register
 from console.context import Context
+from console.security.who import Who
+from console.services.errors import RefusedError
 from db import bundles
 from db.models import BundleChoice
-from db.states import BundleRole
+from db.states import BundleRole, UserRole
 from inference.bundle import load_bundle
+from inference.bundle_zip import export_zip
 from inference.worker.registry import Registry, key_of
 from tests.console.browsing import Person, audit_records
 from tests.db.makers import rows
@@ -113,3 +121,42 @@ def test_cards_are_shown_and_the_one_with_plots_may_do_nothing(admin: Person) ->
     assert "allow-" not in policy
     for path in ("card", "card/page"):
         assert admin.get(f"{BUNDLES}/{path}?name=none/1").status_code == 404
+
+
+def put(admin: Person, body: bytes, **headers: str) -> Response:
+    given = {"Content-Type": "application/zip", "X-CSRF-Token": admin.csrf, **headers}
+    return admin.client.put(BUNDLES, content=body, headers=given)
+
+
+def test_a_bundle_is_registered_from_its_zip(
+    admin: Person, context: Context, tmp_path: Path
+) -> None:
+    made = packaged_as(tmp_path / "third", "third", "3")
+    export_zip(made, tmp_path / "third.zip")
+    body = (tmp_path / "third.zip").read_bytes()
+    assert put(admin, body).json() == {"sentence": "third/3 is registered."}
+    assert put(admin, body).json() == {"sentence": "third/3 was registered already."}
+    assert "third/3" in admin.get(BUNDLES).text
+    assert base64.b64encode(b"Bundle registered: third/3.").decode() in audit_records(context)
+    assert [each.name for each in (context.files.root / "bundles").glob(".sent-*")] == []
+
+
+def test_what_is_no_bundle_too_large_or_forged_is_refused(admin: Person, context: Context) -> None:
+    refused = put(admin, b"no zip")
+    assert refused.status_code == 409
+    assert "it is no ZIP" in refused.json()["sentence"]
+    assert str(context.files.root) not in refused.text
+    assert put(admin, b"no zip", **{"X-CSRF-Token": "0" * 64}).status_code == 403
+    assert list((context.files.root / "bundles").glob("*/*")) == []
+
+
+async def _parts(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x" * 10
+
+
+def test_a_bundle_that_is_too_large_leaves_nothing(context: Context) -> None:
+    who = Who(1, "ada", UserRole.ADMIN, "127.0.0.1", session_id=1)
+    with pytest.raises(RefusedError, match="at most"):
+        asyncio.run(register(context, who, _parts(3), most=25))
+    assert list((context.files.root / "bundles").iterdir()) == []
