@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -24,14 +23,13 @@ from console.context import Context
 from console.pages import ROUTERS as PAGES
 from console.pages.render import render_error
 from console.security.access import MustChangeError
+from console.security.body import LONGEST_BYTES, LimitedBody
 from console.security.headers import SecurityHeaders
 from console.services.errors import RefusedError
 from console.shapes.base import Wrong
 
 _log = logging.getLogger(__name__)
 
-LONGEST_BODY_BYTES = 262_144
-"""Bodies are read before it is known who sends them. None of ours is that long."""
 STATIC = Path(__file__).parent / "static"
 
 
@@ -40,7 +38,7 @@ def make_app(context: Context) -> FastAPI:
     app = FastAPI(title="Hilum", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.context = context
     # Not FastAPI's own limit: its answer would go past what is added below.
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=LONGEST_BODY_BYTES)
+    app.add_middleware(LimitedBody, max_body_size=LONGEST_BYTES)
     app.add_middleware(ProblemWhereTooLong)
     app.add_middleware(SecurityHeaders)
     app.mount("/static", _Static(directory=STATIC), name="static")

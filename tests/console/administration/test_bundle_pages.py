@@ -160,3 +160,14 @@ def test_a_bundle_that_is_too_large_leaves_nothing(context: Context) -> None:
     with pytest.raises(RefusedError, match="at most"):
         asyncio.run(register(context, who, _parts(3), most=25))
     assert list((context.files.root / "bundles").iterdir()) == []
+
+
+def test_only_a_bundle_may_be_long_and_only_of_an_administrator(
+    admin: Person, operator: Person
+) -> None:
+    long = b"x" * 1_000_000
+    assert put(admin, long).status_code == 409
+    assert put(operator, long).status_code == 403
+    forms = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert put(admin, long, **forms).status_code == 413
+    assert admin.client.put("/administration/users", content=long).status_code == 413
