@@ -55,7 +55,8 @@ def make_picture(
     fields = sum(np.exp(-(((x - at) / 0.16) ** 2) - ((y - 0.5) / 0.3) ** 2) for at in (0.28, 0.72))
     shares = np.clip(0.1 + 0.8 * (1 - fields) * (0.6 + 0.4 * y), 0, 1)
     dtype = np.uint8 if bits <= 8 else np.uint16
-    return np.rint(shares * ((1 << bits) - 1)).astype(dtype)
+    picture: NDArray[np.uint8 | np.uint16] = np.rint(shares * ((1 << bits) - 1)).astype(dtype)
+    return picture
 
 
 def make_dataset(pixels: NDArray[Any] | None = None, **elements: Any) -> Dataset:
@@ -164,7 +165,8 @@ def make_htj2k_film(path: Path, syntax: UID) -> Path:
 def htj2k_picture() -> NDArray[np.uint16]:
     """What was encoded, by OpenJPH, into the two codestreams below."""
     y, x = np.mgrid[0:24, 0:32]
-    return ((y * y * 3 + x * 57 + y * x) % 4096).astype(np.uint16)
+    picture: NDArray[np.uint16] = ((y * y * 3 + x * 57 + y * x) % 4096).astype(np.uint16)
+    return picture
 
 
 def deflated(path: Path, dataset: Dataset, inflated_size: int) -> Path:
