@@ -5,6 +5,7 @@
 # make faults SEED=1         every fault and attack, provoked many times (SHARE=0.1: a tenth of the times)
 # make soak FILMS=20000     so many films through the whole service, and whether its memory grows
 # make docs                 what documents hold of the code: tables, a JSON Schema
+# make screenshots         every page of the console, in light and dark (needs Chromium)
 # make sbom                 the bill of materials of what is installed, in dist/sbom.cdx.json (CycloneDX)
 # make audit                whether anything that is installed has a known hole (asks a service on the network)
 # make fuzz SEED=1 CASES=1000 so many wrong conversations with the listener (100,000 if not told)
@@ -29,7 +30,7 @@ CASES ?= 100000
 
 PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-long check docs bench faults fuzz soak sbom audit
+.PHONY: run test test-long check docs bench faults fuzz soak sbom audit screenshots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.installed
@@ -63,6 +64,9 @@ check: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m docs.tables
+
+screenshots: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.console.screenshots
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz.pdus --seed $(SEED) --cases $(CASES)
