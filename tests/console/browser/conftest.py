@@ -1,4 +1,4 @@
-"""One browser for all tests of this folder."""
+"""A browser for the tests of a file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.console.browser.chromium import chromium, log_in, opened, served
 from tests.console.browsing import add_user
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser."""
+    """A browser. As long as it is open its event loop runs, and tests elsewhere need their own."""
     with chromium() as started:
         yield started
 

@@ -20,6 +20,7 @@ from tests.console.browser.chromium import log_in, opened
 from tests.console.browsing import add_user
 from tests.db.makers import Clock, film, read_all, receive, reported_study, rows, send_all
 from tests.inference.films import make_film, make_picture
+from tests.peers import wait_until
 
 ROWS, COLUMNS = 600, 500
 NAME = "<b onclick>'\"^<script>alert(2)</script>"
@@ -134,15 +135,15 @@ def test_zoom_by_wheel_keys_and_double_click_keeps_the_place(page: Page, study_i
     page.mouse.wheel(0, -600)
     page.mouse.move(box["x"] + x, box["y"] + y + 1)
     page.mouse.move(box["x"] + x, box["y"] + y)
-    assert zoom(page) > 2 * fitted
+    wait_until(lambda: zoom(page) > 2 * fitted, "the film is drawn larger", seconds=20)
     assert place(spot) == (pytest.approx(column, abs=1), pytest.approx(row, abs=1))
     page.keyboard.press("-")
     page.keyboard.press("f")
-    assert zoom(page) == fitted
+    wait_until(lambda: zoom(page) == fitted, "the film is fitted again", seconds=20)
     page.keyboard.press("1")
-    assert zoom(page) == 100
+    wait_until(lambda: zoom(page) == 100, "a pixel of the film is one of the screen", seconds=20)
     page.mouse.dblclick(box["x"] + x, box["y"] + y)
-    assert zoom(page) == fitted
+    wait_until(lambda: zoom(page) == fitted, "the film is fitted again", seconds=20)
 
 
 def test_boxes_can_be_hidden(page: Page, study_id: int) -> None:
@@ -187,7 +188,8 @@ def test_a_pinch_zooms_and_a_finger_moves(
         touch("touchStart", (x - 50, y), (x + 50, y))
         touch("touchMove", (x - 100, y), (x + 100, y))
         touch("touchEnd")
-        assert zoom(page) == pytest.approx(2 * fitted, rel=0.05)
+        wanted = pytest.approx(2 * fitted, rel=0.05)
+        wait_until(lambda: zoom(page) == wanted, "the film is twice as large", seconds=20)
         assert page.evaluate("document.documentElement.scrollWidth") <= 820
 
 
@@ -221,8 +223,12 @@ def test_a_verdict_with_boxes_drawn_by_mouse(page: Page, study_id: int, database
     page.get_by_role("button", name="Show boxes").click()
     canvas = page.locator("canvas").first
     expect(page.locator("[data-readout]").first).to_contain_text("%", timeout=20_000)
-    colours = [seen(canvas, 350, row) for row in range(60, 130, 3)]
-    assert any(blue > red + 60 for red, _, blue in colours)
+
+    def is_drawn() -> bool:
+        colours = [seen(canvas, 350, row) for row in range(60, 130, 3)]
+        return any(blue > red + 60 for red, _, blue in colours)
+
+    wait_until(is_drawn, "the reader's box is drawn", seconds=20)
 
 
 def test_a_verdict_by_the_keyboard_alone(page: Page, study_id: int, database: Database) -> None:
