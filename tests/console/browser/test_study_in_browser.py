@@ -83,6 +83,12 @@ def expected(context: Context) -> NDArray[np.uint8]:
     return display_image(header, stored)
 
 
+def becomes(canvas: Locator, column: int, row: int, *, at: int) -> None:
+    """Wait until a place of the film is drawn in a grey, up to rounding."""
+    wanted = pytest.approx(at, abs=3)
+    wait_until(lambda: seen(canvas, column, row)[0] == wanted, f"grey of {at}", seconds=20)
+
+
 def zoom(page: Page) -> int:
     return int(re.search(r"(\d+) %", page.locator("[data-readout]").first.inner_text())[1])  # type: ignore[index]
 
@@ -99,12 +105,12 @@ def test_the_film_is_what_radiologists_see_and_can_be_windowed_and_inverted(
     canvas = look_at(page, study_id)
     grey = expected(context)
     for column, row in ((40, 60), (250, 300), (450, 550)):
-        assert seen(canvas, column, row)[0] == pytest.approx(int(grey[row, column]), abs=3)
+        becomes(canvas, column, row, at=int(grey[row, column]))
     readout = page.locator("[data-readout]").first
     expect(readout).to_contain_text("W 2999  L 2000 (as stored)")
     page.keyboard.press("i")
     expect(readout).to_contain_text("inverted")
-    assert seen(canvas, 40, 60)[0] == pytest.approx(255 - int(grey[60, 40]), abs=3)
+    becomes(canvas, 40, 60, at=255 - int(grey[60, 40]))
     expect(page.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("0")
     box = canvas.bounding_box()
@@ -114,7 +120,8 @@ def test_the_film_is_what_radiologists_see_and_can_be_windowed_and_inverted(
     page.mouse.move(box["x"] + 300, box["y"] + 200, steps=4)  # up: brighter
     page.mouse.up(button="right")
     expect(readout).not_to_contain_text("as stored")
-    assert seen(canvas, 250, 300)[0] > int(grey[300, 250]) + 20
+    brighter = int(grey[300, 250]) + 20
+    wait_until(lambda: seen(canvas, 250, 300)[0] > brighter, "the film is brighter", seconds=20)
     page.keyboard.press("0")
     expect(readout).to_contain_text("as stored")
     canvas.focus()
@@ -131,12 +138,14 @@ def test_zoom_by_wheel_keys_and_double_click_keeps_the_place(page: Page, study_i
     x, y = box["width"] / 2 + 80, box["height"] / 2 - 60
     spot = page.locator("[data-spot]").first
     page.mouse.move(box["x"] + x, box["y"] + y)
+    expect(spot).to_contain_text(re.compile(r"\d"))
     column, row = place(spot)
     page.mouse.wheel(0, -600)
     page.mouse.move(box["x"] + x, box["y"] + y + 1)
     page.mouse.move(box["x"] + x, box["y"] + y)
     wait_until(lambda: zoom(page) > 2 * fitted, "the film is drawn larger", seconds=20)
-    assert place(spot) == (pytest.approx(column, abs=1), pytest.approx(row, abs=1))
+    same = (pytest.approx(column, abs=1), pytest.approx(row, abs=1))
+    wait_until(lambda: place(spot) == same, "the place is kept", seconds=20)
     page.keyboard.press("-")
     page.keyboard.press("f")
     wait_until(lambda: zoom(page) == fitted, "the film is fitted again", seconds=20)
@@ -149,11 +158,14 @@ def test_zoom_by_wheel_keys_and_double_click_keeps_the_place(page: Page, study_i
 def test_boxes_can_be_hidden(page: Page, study_id: int) -> None:
     canvas = look_at(page, study_id)
     edge = (int(BOX["x"]), int(BOX["y"]) + 100)
-    red, green, blue = seen(canvas, *edge)
-    assert red > blue + 60
+
+    def has_box() -> bool:
+        red, _, blue = seen(canvas, *edge)
+        return red > blue + 60
+
+    wait_until(has_box, "the box is drawn", seconds=20)
     page.keyboard.press("b")
-    red, green, blue = seen(canvas, *edge)
-    assert red == green == blue
+    wait_until(lambda: len(set(seen(canvas, *edge))) == 1, "the film alone is drawn", seconds=20)
 
 
 def test_two_films_side_by_side_move_together(page: Page, study_id: int) -> None:
