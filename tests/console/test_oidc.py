@@ -223,7 +223,7 @@ def test_a_good_token_is_believed() -> None:
         {"nonce": None},
         {"sub": None},
         {"exp": None},
-        {"iat": int(time.time()) + 600},
+        {"iat": int(time.time()) + 86_400},
         {"key": ECKey.generate_key("P-256", {"kid": "one"})},
     ],
 )

@@ -176,8 +176,11 @@ def test_two_films_side_by_side_move_together(page: Page, study_id: int) -> None
     expect(page.locator("select").nth(1).locator("option:checked")).to_contain_text("2023-01-02")
     page.get_by_role("button", name="Move both").click()
     page.locator("canvas").first.focus()
+    first = page.locator("[data-readout]").first
+    fitted = first.inner_text()
     page.keyboard.press("+")
-    expect(second).to_have_text(page.locator("[data-readout]").first.inner_text())
+    expect(first).not_to_have_text(fitted)
+    expect(second).to_have_text(first.inner_text())
 
 
 def test_a_pinch_zooms_and_a_finger_moves(
