@@ -6,6 +6,7 @@ the task it holds and nothing more.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -74,6 +75,9 @@ class IsolatedPool:
         ]
         for thread in self._threads:
             thread.start()
+        # Runs before multiprocessing's own end, which terminates the children that it finds and
+        # then waits for all: one that replaces a terminated child would never end.
+        atexit.register(self._end_children)
 
     def submit(self, function: Callable[..., T], *args: Any, key: str | None = None) -> Future[T]:
         """Queue `function(*args)`; its result, or what it raised, will be in the future.
@@ -91,8 +95,8 @@ class IsolatedPool:
         for task in self._tasks.close():
             task.future.cancel()
             task.future.set_running_or_notify_cancel()
-        for child in self._children:
-            child.end()
+        self._end_children()
+        atexit.unregister(self._end_children)
         for thread in self._threads:
             thread.join()
 
@@ -106,6 +110,10 @@ class IsolatedPool:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _end_children(self) -> None:
+        for child in self._children:
+            child.end()
 
     def _serve(self, number: int, child: _Child) -> None:
         with suppress(OSError):  # tried again, and told, with the first task
