@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from inference.bundle import Bundle
 from inference.film_kind import check_film_kind
-from inference.predict import Raw, reading
-from inference.prepare import Prepared
+from inference.predict import Predictor, Raw, reading
+from inference.prepare import Limits, Prepared, prepare
 from inference.reading import Reading, Refusal
 
 
@@ -22,3 +24,16 @@ def outcome(raw: Raw, film: Prepared, bundle: Bundle) -> Reading | Refusal:
         if refusal is not None:
             return refusal
     return reading(raw, film.letterbox, film.rows, film.columns, bundle)
+
+
+def read_film(predictor: Predictor, path: Path, limits: Limits) -> Reading | Refusal:
+    """Read one film from its file, by itself, as the worker would.
+
+    Raises:
+        OSError: the film cannot be read.
+    """
+    prepared = prepare(path, predictor.bundle.input_form, limits)
+    if isinstance(prepared, Refusal):
+        return prepared
+    (raw,) = predictor.predict(prepared.input[None])
+    return outcome(raw, prepared, predictor.bundle)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.bundle import for_site, load_bundle
-from inference.outcome import outcome
+from inference.outcome import read_film
 from inference.predict import Predictor, Runtime
-from inference.prepare import Limits, prepare
+from inference.prepare import Limits
 from inference.reading import Reading, Refusal
 
 LOWEST_PRIORITY = 19
@@ -39,11 +39,7 @@ def read_in_shadow(film: ShadowFilm) -> Reading | Refusal:
         OSError: the film cannot be read.
     """
     predictor = _predictor(film.bundle, film.prevalence, film.runtime, film.threads)
-    prepared = prepare(film.path, predictor.bundle.input_form, film.limits)
-    if isinstance(prepared, Refusal):
-        return prepared
-    (raw,) = predictor.predict(prepared.input[None])
-    return outcome(raw, prepared, predictor.bundle)
+    return read_film(predictor, film.path, film.limits)
 
 
 @functools.lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundle import for_site, load_bundle
-from inference.outcome import outcome
+from inference.outcome import read_film
 from inference.predict import Predictor, Raw, Runtime
 from inference.prepare import Limits, prepare
 from inference.reading import Reading, Refusal
@@ -81,11 +81,7 @@ def read_again(job: Job) -> Reading | Refusal:
         OSError: the film cannot be read.
     """
     predictor = _predictor(job.bundle, job.prevalence, job.runtime, job.threads)
-    prepared = prepare(job.path, predictor.bundle.input_form, job.limits)
-    if isinstance(prepared, Refusal):
-        return prepared
-    (raw,) = predictor.predict(prepared.input[None])
-    return outcome(raw, prepared, predictor.bundle)
+    return read_film(predictor, job.path, job.limits)
 
 
 def from_boxes(raw: Raw, size: int) -> NDArray[np.float32]:
