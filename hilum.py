@@ -917,18 +917,9 @@ def train_bundle(
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "1",
 ) -> None:
     """Train, measure and write a bundle such as the packaged one. A stopped run goes on."""
-    from training.default_bundle import make_default_bundle
+    from commands.train_bundle import train_bundle as make_bundle
 
-    make_default_bundle(
-        rsna,
-        nih,
-        weights,
-        to,
-        version=version,
-        size=size,
-        precision=precision,
-        say=out.print,
-    )
+    make_bundle(rsna, nih, weights, to, out, version=version, size=size, precision=precision)
 
 
 def main() -> None:

@@ -60,13 +60,15 @@ def demo(
     Everything is kept below `data_dir`, or in `var/demo` where that is not set.
 
     Raises:
-        ProblemError: a port is taken, the service does not start, or nothing comes back in time.
+        ProblemError: a port is taken, there are no films, the service does not start, or nothing
+            comes back in time.
     """
     folder = (
         loaded.settings.data_path if "data_dir" in loaded.origins else Path("var/demo").absolute()
     )
     port = loaded.settings.listener.port
     _require_free(loaded)
+    given = None if films is None else _sendable(films)
     store = FileStore(folder)
     store.prepare()
     with (
@@ -76,7 +78,7 @@ def demo(
         ours = Peer("127.0.0.1", port, loaded.settings.listener.ae_title, "DEMO", 30)
         console.print(f"Hilum listens on port {port}; {pacs.kind} stands beside it.")
         _await_start(service, ours, folder / "hilum.log")
-        paths = _samples(folder / "samples") if films is None else _sendable(films)
+        paths = _samples(folder / "samples") if given is None else given
         send(paths, ours, console)
         database = Database(f"sqlite:///{folder / 'hilum.sqlite'}")
         came = _await_results(database, _uids(paths), service, console)

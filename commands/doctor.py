@@ -12,6 +12,7 @@ from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from commands.check import Check, Verdict
+from commands.doctor_backup import backups
 from commands.doctor_console import console
 from commands.doctor_permissions import permissions
 from commands.doctor_sources import archives, is_free, stow
@@ -40,6 +41,7 @@ def examine(loaded: Loaded) -> Iterator[Check]:
     yield Check("settings", Verdict.GOOD, f"from {file}" if file else "no file: defaults")
     yield from _storage(settings)
     yield from permissions(loaded)
+    yield from backups(settings, datetime.now(UTC))
     yield from _database(settings)
     yield from _listener(settings)
     yield from certificates(settings, datetime.now(UTC))

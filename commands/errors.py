@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 from settings import SettingsError
 
@@ -28,6 +29,13 @@ def explain(error: Exception) -> str | None:
         return f"the database cannot be used: {detail}; see database_url (`hilum config`)"
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return "the listener's port is in use; end the other program or set another listener.port"
+    if isinstance(error, socket.gaierror) or (
+        isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL
+    ):
+        return (
+            "the address to listen on is none of this machine's: set listener.host (or the host of"
+            " metrics, console or dicomweb, where that is what was started)"
+        )
     if isinstance(error, PermissionError) and error.filename is None:
         return "the listener's port may not be used by this user; set listener.port above 1023"
     if isinstance(error, OSError) and error.filename is not None:

@@ -36,8 +36,11 @@ def report(runs: Path, out: Path, console: Console, *, folder: Path | None = Non
     their boxes are drawn.
 
     Raises:
-        ProblemError: an experiment's file or the Kaggle folder cannot be used.
+        ProblemError: there is no such folder of runs, or an experiment's file or the Kaggle folder
+            cannot be used.
     """
+    if not runs.is_dir():
+        raise ProblemError(f"{runs}: no such folder; `hilum train` makes runs, in runs/experiments")
     opened = open_with_progress(folder, console) if folder is not None else None
     try:
         with progress(console, "Drawing") as tell:

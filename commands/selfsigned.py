@@ -19,7 +19,7 @@ def selfsigned(
     """Make certificates and say what to configure here and at the peer.
 
     Raises:
-        ProblemError: the folder cannot be written, or holds certificates already.
+        ProblemError: the folder cannot be written or holds certificates already, or a host is none.
     """
     folder = folder.expanduser().absolute()
     try:
@@ -31,9 +31,7 @@ def selfsigned(
     except OSError as error:
         raise ProblemError(f"{error.filename or folder}: {error.strerror}") from None
     except ValueError as error:
-        raise ProblemError(
-            f"{', '.join(hosts)}: no names or addresses of machines ({error})"
-        ) from None
+        raise ProblemError(f"--host: {error}") from None
     tls = settings.listener.tls
     to_us = f"-aec {settings.listener.ae_title} {hosts[0]} {tls.port}"
     told = f"""\

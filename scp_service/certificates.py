@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,10 @@ from scp_service.tls import TlsError
 _KEY_BITS = 3072
 _CA_DAYS = 3650
 _CLOCKS_DIFFER = timedelta(hours=1)
+_LONGEST_NAME = 64
+"""Of a certificate's common name (RFC 5280, ub-common-name)."""
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+"""One part of a host name (RFC 1123 2.1), and the underscore that some have all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,10 @@ def make_trial(folder: Path, hosts: Sequence[str], *, days: int, now: datetime) 
 
     Raises:
         OSError: the folder cannot be written, or a file is there already.
+        ValueError: one of `hosts` is no name or address of a machine.
     """
+    for host in hosts:
+        _general_name(host)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     trial = Trial(folder / "ca.pem", folder / "server.pem", folder / "client.pem")
     authority = _authority(now)
@@ -180,7 +188,10 @@ def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
+        pass
+    if len(host) > _LONGEST_NAME or not all(_LABEL.fullmatch(part) for part in host.split(".")):
+        raise ValueError(f"{host!r} is no name or address of a machine")
+    return x509.DNSName(host)
 
 
 def _pem(signed: _Signed) -> bytes:

@@ -130,6 +130,7 @@ def test_a_broken_experiment_is_one_sentence(
     from training.results import page
 
     (tmp_path / "specs").mkdir()
+    (tmp_path / "runs").mkdir()
     (tmp_path / "specs" / "x.toml").write_text("id = 3")
     monkeypatch.setattr(page, "load_all", lambda: spec.load_all(tmp_path / "specs"))
     with pytest.raises(ProblemError, match=r"x\.toml"):
