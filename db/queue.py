@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from db.bell import ring
 from db.dialects import insert_or_ignore
 from db.models import Task
 from db.states import Priority, TaskKind, TaskState
@@ -135,6 +136,7 @@ def enqueue(
         for subject_id in subject_ids
     ]
     session.execute(insert_or_ignore(session, Task), rows)
+    ring(session, kind, lane)
 
 
 def any_ready(session: Session, kind: TaskKind, *, now: datetime, lane: str = "") -> bool:
@@ -257,6 +259,7 @@ def give_back(session: Session, lease: Lease, *, now: datetime) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+    ring(session, lease.kind, lease.lane)
 
 
 def retry_later(
@@ -404,6 +407,7 @@ def hurry(session: Session, kind: TaskKind, lane: str, *, now: datetime) -> None
         .values(not_before=now)
         .execution_options(synchronize_session=False)
     )
+    ring(session, kind, lane)
 
 
 def _leases(rows: Iterable[Any], until: datetime) -> list[Lease]:

@@ -11,6 +11,15 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, make_url,
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_SECONDS = 60
+_GONE_SERVER = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 40_000,
+}
+"""When a PostgreSQL server that fell silent (its machine lost power, the network is cut) counts as
+gone: libpq's parameters, in seconds, the last in milliseconds. The system's own take 15 minutes."""
 
 Clock = Callable[[], datetime]
 """Returns the present as an aware UTC datetime."""
@@ -108,4 +117,9 @@ def _sqlite_engine(url: str) -> Engine:
 
 
 def _postgres_engine(url: str) -> Engine:
-    return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
+    # What the URL says itself stands. A connection that broke while it lay in the pool is replaced.
+    given = make_url(url).query
+    arguments = {key: value for key, value in _GONE_SERVER.items() if key not in given}
+    return create_engine(
+        url, connect_args=arguments, pool_pre_ping=True, pool_size=8, max_overflow=8
+    )

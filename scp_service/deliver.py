@@ -18,6 +18,7 @@ import metrics
 from audit import Trail
 from audit.events import Subject
 from db import commitments, deliveries, pauses, queue
+from db.bell import Bell
 from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import Task
@@ -56,13 +57,14 @@ def deliver_all(
     """
     current = current or (lambda: settings)
     keeper = LeaseKeeper(database, lease_seconds=_LEASE_SECONDS)
+    bell = Bell(database)
     trail = Trail(settings)
     threads: dict[str, list[threading.Thread]] = {}
     names = [destination.name for destination in settings.destinations]
     while True:
         for name in names:
             if name not in threads:
-                lane = Lane(name, current, database, store, keeper, stop, owner, trail)
+                lane = Lane(name, current, database, store, keeper, bell, stop, owner, trail)
                 threads[name] = [_started(lane.run, f"lane-{name}")]
             destination = current().destination(name)
             is_asked = isinstance(destination, DicomDestination) and destination.commit
@@ -76,6 +78,7 @@ def deliver_all(
     for thread in chain.from_iterable(threads.values()):
         thread.join()
     keeper.close()
+    bell.close()
     trail.close()
 
 
@@ -95,6 +98,7 @@ class Lane:
         database: Database,
         store: FileStore,
         keeper: LeaseKeeper,
+        bell: Bell,
         stop: threading.Event,
         owner: str,
         trail: Trail,
@@ -107,6 +111,7 @@ class Lane:
         self._database = database
         self._store = store
         self._keeper = keeper
+        self._waiter = bell.waiter(TaskKind.DELIVER, lane=name)
         self._stop = stop
         self._owner = owner
         self._backoff = queue.Backoff(
@@ -117,11 +122,12 @@ class Lane:
     def run(self) -> None:
         """Deliver until asked to stop; an unreachable peer or database only makes it wait."""
         while not self._stop.is_set():
-            wait = _POLL_SECONDS
             try:
                 parcels = self._claim()
-                if parcels:
-                    wait = self._send_all(parcels)
+                if not parcels:
+                    self._waiter.wait(self._stop, _POLL_SECONDS)
+                    continue
+                wait = self._send_all(parcels)
             except SQLAlchemyError as error:
                 _log.error("Delivery waits: the database failed (%s).", type(error).__name__)
                 wait = self._settings.delivery.backoff_seconds
@@ -189,7 +195,7 @@ class Lane:
         while not parcels and not self._stop.is_set() and time.monotonic() < deadline:
             parcels = self._claim()
             if not parcels:
-                self._stop.wait(_POLL_SECONDS)
+                self._waiter.wait(self._stop, _POLL_SECONDS)
         return parcels
 
     def _send_batch(self, connection: Connection, parcels: list[deliveries.Parcel]) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from sqlalchemy.orm import Session
 
 import metrics
 from db import queue, reports, studies
+from db.bell import Bell
 from db.files import FileStore
 from db.keeper import LeaseKeeper
 from db.models import Instance
@@ -112,6 +114,7 @@ class Worker:
             self._database, lease_seconds=self._settings.worker.lease_seconds
         )
         with (
+            closing(Bell(self._database)) as bell,
             IsolatedPool(
                 self._settings.worker.processes,
                 timeout_seconds=self._settings.worker.decode_timeout_seconds,
@@ -120,6 +123,7 @@ class Worker:
             ) as pool,
             ThreadPoolExecutor(1, thread_name_prefix="network") as network,
         ):
+            self._waiter = bell.waiter(TaskKind.READ, TaskKind.REPORT)
             while not stop.is_set():
                 try:
                     self._turn(pool, network, stop)
@@ -141,7 +145,7 @@ class Worker:
             self._predict(network)
         futures = self._under_way()
         if not futures and not self._outcomes.leases():
-            stop.wait(_POLL_SECONDS)
+            self._waiter.wait(stop, _POLL_SECONDS)
             return
         done, _ = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         self._collect(pool, done)
