@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from commands.check import Check, Verdict
 from commands.doctor_backup import backups
 from commands.doctor_console import console
+from commands.doctor_objects import object_store
 from commands.doctor_permissions import permissions
 from commands.doctor_sources import archives, is_free, stow
 from commands.doctor_tls import certificates
@@ -40,6 +41,7 @@ def examine(loaded: Loaded) -> Iterator[Check]:
     file = loaded.config_file
     yield Check("settings", Verdict.GOOD, f"from {file}" if file else "no file: defaults")
     yield from _storage(settings)
+    yield from object_store(settings)
     yield from permissions(loaded)
     yield from backups(settings, datetime.now(UTC))
     yield from _database(settings)

@@ -25,11 +25,13 @@ from commands.logs import configure_logging
 from commands.problem import ProblemError
 from db import migrations
 from db.backup import refuse_unfinished
-from db.files import FileStore
+from db.files import AwayError, FileStore
 from db.live import Live
+from db.objects import ObjectStore, open_store
 from db.owners import this_process
 from db.recovery import return_lost
 from db.session import Database
+from db.upload import uploading
 from scp_service.monitor import monitored
 from scp_service.monitor.shared import forget, shared_folder
 from scp_service.supervise import supervise
@@ -48,12 +50,16 @@ def opened(settings: Settings) -> Iterator[tuple[Database, FileStore]]:
     """Open the data folder and the database, brought to this program's version.
 
     Raises:
+        ProblemError: the object store cannot be used as it is configured.
         SchemaError: the database is newer than this program.
         BackupError: a restore into the data folder has not ended.
         OSError: the data folder cannot be used.
     """
     os.umask(0o077)  # what lies below the data folder is for this user alone
-    store = FileStore(settings.data_path)
+    try:
+        store = open_store(settings)
+    except AwayError as error:
+        raise ProblemError(str(error)) from None
     refuse_unfinished(store)
     store.prepare()
     database = Database(settings.database)
@@ -64,6 +70,7 @@ def opened(settings: Settings) -> Iterator[tuple[Database, FileStore]]:
         yield database, store
     finally:
         database.close()
+        store.close()
 
 
 @contextmanager
@@ -77,7 +84,10 @@ def _running(role: str, settings: Settings) -> Iterator[tuple[Database, FileStor
     told = settings.metrics
     with opened(settings) as (database, store), audited(role, settings):
         watched = monitored(role, settings, database, store)
-        with _on_its_port(watched, told.host, told.port, "metrics"):
+        with ExitStack() as stack:
+            stack.enter_context(_on_its_port(watched, told.host, told.port, "metrics"))
+            if isinstance(store, ObjectStore):
+                stack.enter_context(uploading(database, store))
             yield database, store
 
 

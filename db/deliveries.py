@@ -27,6 +27,7 @@ class Parcel:
     sop_instance_uid: str
     transfer_syntax_uid: str
     path: str
+    file_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def parcels(session: Session, leases: Sequence[queue.Lease]) -> list[Parcel]:
                 sop_instance_uid=result.sop_instance_uid,
                 transfer_syntax_uid=result.transfer_syntax_uid,
                 path=result.path,
+                file_sha256=result.file_sha256,
             )
         )
     return found

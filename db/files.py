@@ -1,17 +1,19 @@
 """Files below the data folder: where they lie, and how they are written so that they survive.
 
 Films lie in `films/YYYY/MM/DD/`, results in `results/YYYY/MM/DD/`; both are named by ids of ours,
-never by a peer's text. Paths in the database are relative to the data folder.
+never by a peer's text. Paths in the database are relative to the data folder. `db.objects` has the
+store that puts them into a bucket.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +23,21 @@ FILE_MODE = 0o600
 PARTIAL = ".part"
 
 
+class AwayError(OSError):
+    """An object store cannot be used now, which is no fault of a film; says why in a sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.EHOSTUNREACH, f"the object store: {reason}")
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 class FileStore:
-    """The data folder."""
+    """The data folder. Users of files ask for them by `near` or `read`, wherever they lie."""
+
+    is_remote = False
+    """Whether files lie elsewhere too, so that a call may take its time."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -56,8 +71,61 @@ class FileStore:
         self._durable.add(folder)
 
     def path(self, relative: str) -> Path:
-        """Return the absolute path of a stored file."""
+        """Return where a file is in the data folder, if it is there."""
         return self.root / relative
+
+    def near_path(self, relative: str) -> Path:
+        """Return where a file is while it is `near`; the same each time in this process."""
+        return self.path(relative)
+
+    @contextmanager
+    def near(self, relative: str, sha256: str | None = None) -> Iterator[Path]:
+        """Have a stored file at `near_path`, not to be written to, until the context ends.
+
+        Raises:
+            FileNotFoundError: it is nowhere.
+            OSError: it cannot be had, or what comes from afar differs from its digest `sha256`.
+        """
+        yield self.near_path(relative)
+
+    def read(self, relative: str, sha256: str | None = None) -> bytes:
+        """Return a stored file's bytes; errors as of `near`."""
+        with self.near(relative, sha256) as path:
+            return path.read_bytes()
+
+    def keep(self, relative: str, partial: Path) -> None:
+        """Keep a film that is written and synced as `partial` for good, under its own name.
+
+        Raises:
+            OSError: no room, or the disk failed.
+        """
+        target = self.path(relative)
+        self.make_folder(target.parent)
+        target.hardlink_to(partial)
+        sync_folder(target.parent)
+
+    def hand_over(self, relatives: Iterable[str]) -> None:
+        """Say that results are written whole, so that they may go to where they are kept."""
+
+    def discard(self, relative: str) -> None:
+        """Delete a film that no row names, or have it deleted as soon as that can be."""
+        self.path(relative).unlink(missing_ok=True)
+
+    def part_name(self, relative: str) -> str:
+        """Return the name of a film in `incoming/`."""
+        return f"{Path(relative).stem}.part"
+
+    def parts_films(self, partial: Path) -> list[str]:
+        """Return the relative paths of what was kept of a `partial`."""
+        found = self.root.glob(f"films/*/*/*/{partial.stem}.dcm")
+        return [str(path.relative_to(self.root)) for path in found]
+
+    def problem(self) -> str | None:
+        """Say what is wrong with where files go beyond the data folder; None where nothing is."""
+        return None
+
+    def close(self) -> None:
+        """Give up what this process alone has of files."""
 
     def free_bytes(self) -> int:
         """Return how many bytes an ordinary user may still write to the data folder."""
@@ -143,25 +211,27 @@ class Intake:
         """
         name = uuid.uuid4().hex
         relative = f"films/{received_at:%Y/%m/%d}/{name}.dcm"
-        target = self._store.path(relative)
-        partial = self._folder / f"{name}.part"
+        partial = self._partial(relative)
         try:
             _write_synced(partial, parts)
-            self._store.make_folder(target.parent)
-            target.hardlink_to(partial)
-            sync_folder(target.parent)
+            self._store.keep(relative, partial)
         except OSError:
-            target.unlink(missing_ok=True)
+            self._store.discard(relative)
             partial.unlink(missing_ok=True)
             raise
         return relative
 
     def settle(self, relative: str, *, keep: bool) -> None:
-        """End a film's way in: its row is committed (`keep`), or it is not wanted after all."""
-        target = self._store.path(relative)
+        """End a film's way in: its row is committed (`keep`), or it is not wanted after all.
+
+        Where it cannot be discarded now, its `.part` name stays, and the next start does so.
+        """
         if not keep:
-            target.unlink(missing_ok=True)
-        (self._folder / f"{target.stem}.part").unlink(missing_ok=True)
+            try:
+                self._store.discard(relative)
+            except OSError:
+                return
+        self._partial(relative).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Give up the intake folder; it goes if everything in it is settled."""
@@ -170,6 +240,9 @@ class Intake:
                 (self._folder / "lock").unlink()
                 self._folder.rmdir()
             os.close(self._lock)
+
+    def _partial(self, relative: str) -> Path:
+        return self._folder / self._store.part_name(relative)
 
 
 def recover(store: FileStore, is_known: Callable[[str], bool]) -> int:
@@ -181,13 +254,13 @@ def recover(store: FileStore, is_known: Callable[[str], bool]) -> int:
     dropped = 0
     with exclusive(_recovery_lock(store)):
         for folder in (store.root / "incoming").iterdir():
-            if _is_alive(folder):
+            if is_alive(folder):
                 continue
             for partial in folder.glob("*.part"):
-                targets = list(store.root.glob(f"films/*/*/*/{partial.stem}.dcm"))
-                if not any(is_known(str(target.relative_to(store.root))) for target in targets):
-                    for target in targets:
-                        target.unlink()
+                films = store.parts_films(partial)
+                if not any(is_known(film) for film in films):
+                    for film in films:
+                        store.discard(film)
                     dropped += 1
                 partial.unlink()
             (folder / "lock").unlink(missing_ok=True)
@@ -219,8 +292,8 @@ def _recovery_lock(store: FileStore) -> Path:
     return store.root / "recovery.lock"
 
 
-def _is_alive(folder: Path) -> bool:
-    """Tell whether the listener that owns an intake folder still runs."""
+def is_alive(folder: Path) -> bool:
+    """Tell whether the process that holds a folder's lock still runs."""
     try:
         descriptor = os.open(folder / "lock", os.O_RDWR)
     except FileNotFoundError:

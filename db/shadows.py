@@ -99,11 +99,11 @@ def any_due(session: Session, *, now: datetime) -> bool:
     )
 
 
-def paths(session: Session, leases: Sequence[queue.Lease]) -> dict[int, str]:
-    """Return the relative paths of the images of shadow tasks, by instance id."""
+def files(session: Session, leases: Sequence[queue.Lease]) -> dict[int, tuple[str, str]]:
+    """Return relative paths and digests of the images of shadow tasks, by instance id."""
     ids = [lease.subject_id for lease in leases]
-    rows = session.execute(select(Instance.id, Instance.path).where(Instance.id.in_(ids)))
-    return {row.id: row.path for row in rows}
+    wanted = select(Instance.id, Instance.path, Instance.file_sha256).where(Instance.id.in_(ids))
+    return {row.id: (row.path, row.file_sha256) for row in session.execute(wanted)}
 
 
 def record(session: Session, lease: queue.Lease, row: ShadowReading, *, now: datetime) -> None:

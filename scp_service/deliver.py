@@ -19,9 +19,10 @@ from audit import Trail
 from audit.events import Subject
 from db import commitments, deliveries, pauses, queue
 from db.bell import Bell
-from db.files import FileStore
+from db.files import AwayError, FileStore
 from db.keeper import LeaseKeeper
 from db.models import Task
+from db.objects import NotHereError
 from db.session import Database
 from db.states import TaskKind, TaskState
 from scp_service.answer import Answer, Outcome, PeerError, UntrustedPeerError
@@ -362,6 +363,10 @@ def _send(connection: Connection, parcel: deliveries.Parcel) -> Answer:
         return connection.send(parcel)
     except PeerError:
         raise
+    except NotHereError as error:
+        return Answer(Outcome.TEMPORARY, str(error))
+    except AwayError as error:
+        raise PeerError(str(error)) from None
     except Exception as error:
         # A file that is missing or damaged raises almost anything, and must hold up no other.
         ids = {"study": parcel.study_id, "delivery": parcel.delivery_id}

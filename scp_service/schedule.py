@@ -24,7 +24,7 @@ from db import retention
 from db.alarms import Condition
 from db.backup import BackupError, is_due
 from db.events import record
-from db.files import FileStore
+from db.files import AwayError, FileStore
 from db.leader import Leader
 from db.models import Instance, Report, Result, Study
 from db.recovery import pull_back, return_lost
@@ -271,6 +271,8 @@ def _guarded(job: Callable[[], object]) -> Callable[[], None]:
             job()
         except SQLAlchemyError as error:
             _log.error("A scheduled job failed: the database (%s).", type(error).__name__)
+        except AwayError as error:
+            _log.error("A scheduled job failed: %s.", error)
         except OSError as error:
             _log.error("A scheduled job failed: the data folder (%s).", error.strerror)
         except Exception as error:

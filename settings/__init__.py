@@ -35,6 +35,7 @@ from settings.sections import (
     Syslog,
     Worker,
 )
+from settings.storage import Storage
 from settings.tls import ClientTls, ServerTls, Trust, WebServerTls
 from settings.toml import template
 from settings.web import WebPeer
@@ -72,6 +73,7 @@ __all__ = [
     "ServerTls",
     "Settings",
     "SettingsError",
+    "Storage",
     "Syslog",
     "Trust",
     "WebPeer",

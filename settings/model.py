@@ -29,6 +29,7 @@ from settings.sections import (
     Retention,
     Worker,
 )
+from settings.storage import Storage, StorageURL
 
 
 class Settings(BaseSettings):
@@ -44,6 +45,10 @@ class Settings(BaseSettings):
     database_url: DatabaseURL | None = Field(
         None, description="SQLAlchemy URL (sqlite or postgresql+psycopg); unset: inside data_dir."
     )
+    storage_url: StorageURL | None = Field(
+        None,
+        description="Where films and results are kept: s3://bucket/prefix; unset: inside data_dir.",
+    )
     study_quiet_seconds: float = Field(
         3, ge=0, description="A study without a new film for this long is reported."
     )
@@ -53,6 +58,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="How it is logged: lines for people, or a JSON object a line."
     )
+    storage: Storage = Storage.model_construct()
     listener: Listener = Listener.model_construct()
     dicomweb: Dicomweb = Dicomweb.model_construct()
     console: Console = Console.model_construct()

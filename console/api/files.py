@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -20,17 +22,19 @@ from console.pictures.shown import CannotBeShownError, StoredFilm
 from console.security.access import Reader
 from console.security.audited import taken, viewed
 from console.security.who import Who
+from db.files import AwayError
 from db.models import Instance, Report, Result, Study
 
 router: APIRouter = router_of("files")
 
 _DICOM = "application/dicom"
+_LOST = "Its file is lost; `hilum doctor` says more about such files."
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A DICOM file (PS3.10).",
         "content": {_DICOM: {"schema": {"type": "string", "format": "binary"}}},
     },
-    **documented(404),
+    **documented(404, 503),
 }
 
 
@@ -92,9 +96,16 @@ def _study_of(session: Session, result: Result) -> Study:
 
 
 def _sent(context: Context, who: Who, study: Study, row: Instance | Result, name: str) -> Response:
-    path = context.files.path(row.path)
-    if not path.is_file():
-        raise HTTPException(404, "Its file is lost; `hilum doctor` says more about such files.")
-    taken(context, who, study, [Instances(row.sop_class_uid, 1)])
+    with ExitStack() as near:
+        try:
+            path = near.enter_context(context.files.near(row.path, row.file_sha256))
+        except FileNotFoundError:
+            raise HTTPException(404, _LOST) from None
+        except AwayError as error:
+            raise HTTPException(503, f"Its file cannot be had now: {error}.") from None
+        if not path.is_file():
+            raise HTTPException(404, _LOST)
+        taken(context, who, study, [Instances(row.sop_class_uid, 1)])
+        sent = BackgroundTask(near.pop_all().close)
     tag = {"ETag": f'"{row.file_sha256[:32]}"'}
-    return FileResponse(path, headers=tag, media_type=_DICOM, filename=name)
+    return FileResponse(path, headers=tag, media_type=_DICOM, filename=name, background=sent)

@@ -60,5 +60,5 @@ _WHEN = {
     415: "What was sent is of another type than is asked for.",
     422: "Something of the request is not as it must be.",
     429: "Too many requests; Retry-After says when to go on.",
-    503: "The database does not answer.",
+    503: "The database or the object store does not answer.",
 }

@@ -88,6 +88,9 @@ def _document_of(context: Context, report: Report | None) -> tuple[Document | No
 
 def _read(context: Context, result: Result) -> tuple[Document | None, str]:
     try:
-        return document(context.files.path(result.path)), ""
+        with context.files.near(result.path, result.file_sha256) as path:
+            return document(path), ""
     except CannotBeShownError as error:
         return None, str(error)
+    except OSError as error:
+        return None, f"The file cannot be had now: {error.strerror}."

@@ -100,7 +100,9 @@ class Pictures:
 
         def make() -> Heat:
             bundle = self._bundle(label)
-            found = _plainly(lambda: self._networks.run(heats.heat, self._job(film, bundle)))
+            found = _plainly(
+                lambda: self._near(film, self._networks, heats.heat, self._job(film, bundle))
+            )
             if isinstance(found, Refusal):
                 raise CannotBeShownError(found.reason)
             return found
@@ -115,7 +117,8 @@ class Pictures:
         """
         bundle = self._bundle(label)
         job = self._job(film, bundle)
-        return row_of(_plainly(lambda: self._networks.run(heats.read_again, job)), bundle)
+        read = _plainly(lambda: self._near(film, self._networks, heats.read_again, job))
+        return row_of(read, bundle)
 
     def tags(self, path: str) -> list[Tag]:
         """Return the elements of a kept film or result, by its path below the data folder.
@@ -123,7 +126,12 @@ class Pictures:
         Raises:
             CannotBeShownError: it cannot be parsed.
         """
-        return _plainly(lambda: self.pool.run(tags, self._store.path(path)))
+
+        def make() -> list[Tag]:
+            with self._store.near(path) as near:
+                return self.pool.run(tags, near)
+
+        return _plainly(make)
 
     def labels(self) -> list[str]:
         """List the bundles that may be asked, by id and version; not verified."""
@@ -136,11 +144,18 @@ class Pictures:
         self._networks.close()
 
     def _film(self, what: str, make: Callable[[Path, int], bytes], film: StoredFilm) -> bytes:
-        path, most = self._store.path(film.path), self._settings.worker.max_pixels
+        path, most = self._store.near_path(film.path), self._settings.worker.max_pixels
         return self._made.get(
             (what, film.id, film.file_sha256),
-            lambda: _plainly(lambda: self.pool.run(make, path, most, key=film.path)),
+            lambda: _plainly(lambda: self._near(film, self.pool, make, path, most)),
         )
+
+    def _near(
+        self, film: StoredFilm, pool: PoolOnDemand, make: Callable[..., T], *args: object
+    ) -> T:
+        """Have a child process work on a film, which is fetched for that where it lies afar."""
+        with self._store.near(film.path, film.file_sha256):
+            return pool.run(make, *args, key=film.path)
 
     def _own_labels(self) -> list[str]:
         """Name the bundles that are there without being registered: packaged and configured."""
@@ -163,7 +178,7 @@ class Pictures:
     def _job(self, film: StoredFilm, bundle: Bundle) -> Job:
         worker = self._settings.worker
         return Job(
-            path=self._store.path(film.path),
+            path=self._store.near_path(film.path),
             bundle=bundle.path,
             prevalence=worker.prevalence,
             # A GPU belongs to the worker alone.

@@ -14,11 +14,10 @@ import csv
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from console.pictures.bare import bare
 from console.pictures.pool import PoolOnDemand
-from db.files import FileStore
+from db.files import AwayError, FileStore
 from db.verdicts import ABNORMAL, NORMAL, OPACITY, Labelled
 from inference.isolation import ChildFailedError
 from inference.reading import RefusedError
@@ -65,7 +64,7 @@ def write(
     """Write a training set. Films with an opacity that nobody marked are left out.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: a file cannot be written, or the object store is away.
     """
     labels = _Table("patientId", "x", "y", "width", "height", "Target")
     classes = _Table("patientId", "class")
@@ -77,7 +76,7 @@ def write(
             continue
         # One UID may be of several films, where a sender has used it twice.
         name = pseudonym(f"film {film.sop_instance_uid} {film.instance_id}")[:32]
-        data = _bare(pool, store.path(film.path), name)
+        data = _bare(pool, store, film.path, name)
         if data is None:
             unreadable += 1
             continue
@@ -97,9 +96,14 @@ def write(
     return Written(written, without_boxes, unreadable)
 
 
-def _bare(pool: PoolOnDemand, path: Path, name: str) -> bytes | None:
+def _bare(pool: PoolOnDemand, store: FileStore, path: str, name: str) -> bytes | None:
     try:
-        return pool.run(bare, path, name)
+        with store.near(path) as near:
+            return pool.run(bare, near, name)
+    except FileNotFoundError:
+        return None
+    except AwayError:
+        raise
     except (RefusedError, ChildFailedError, OSError):
         return None
 

@@ -160,12 +160,11 @@ def _add_named(
     missing = damaged = 0
     for path, digest in named.items():
         try:
-            file = store.path(path).open("rb")
+            with store.near(path) as near, near.open("rb") as file:
+                found = pack.stream(path, file, os.fstat(file.fileno()).st_size)
         except FileNotFoundError:
             missing += _is_named(database, path)
             continue
-        with file:
-            found = pack.stream(path, file, os.fstat(file.fileno()).st_size)
         damaged += found != digest
     return missing, damaged
 

@@ -14,7 +14,6 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,7 @@ from inference.reading import Refusal
 from inference.urgency import is_urgent, unknown_point
 from inference.worker.build import Built, build
 from inference.worker.choice import BundleWatch, Model
+from inference.worker.near import Kept, NearPool
 from inference.worker.outcomes import Outcomes, not_read, not_reported, outcome_of, refused
 from inference.worker.reporting import Reporting, finished
 from inference.worker.rows import read_by_others, study_job, to_row
@@ -120,7 +120,8 @@ class Worker:
                 timeout_seconds=self._settings.worker.decode_timeout_seconds,
                 memory_bytes=self._settings.worker.decode_memory_bytes,
                 modules=(prepare.__module__, build.__module__),
-            ) as pool,
+            ) as children,
+            closing(NearPool(children, self._store, self._settings.worker.processes)) as pool,
             ThreadPoolExecutor(1, thread_name_prefix="network") as network,
         ):
             self._waiter = bell.waiter(TaskKind.READ, TaskKind.REPORT)
@@ -135,7 +136,7 @@ class Worker:
         if self._watch is not None:
             self._watch.close()
 
-    def _turn(self, pool: IsolatedPool, network: Executor, stop: threading.Event) -> None:
+    def _turn(self, pool: NearPool, network: Executor, stop: threading.Event) -> None:
         """Take what work there is room for, then gather what is done, and record it in time."""
         self._follow()
         if not self._under_way() or time.monotonic() - self._looked >= _LOOK_SECONDS:
@@ -191,7 +192,7 @@ class Worker:
             or not (self._ready or self._under_way())
         )
 
-    def _take(self, pool: IsolatedPool) -> None:
+    def _take(self, pool: NearPool) -> None:
         """Take what there is room for; first, one by one, what a worker was lost with before."""
         held = self._leases()
         if any(lease.lane == queue.ALONE for lease in held):
@@ -214,13 +215,14 @@ class Worker:
         with self._database.read() as session:
             return queue.any_ready(session, kind, now=self._database.now(session), lane=lane)
 
-    def _take_reads(self, pool: IsolatedPool, room: int, lane: str = "") -> None:
-        for lease, path in self._claim_reads(room, lane):
+    def _take_reads(self, pool: NearPool, room: int, lane: str = "") -> None:
+        for lease, film in self._claim_reads(room, lane):
             form = self._model.predictor.bundle.input_form
-            future = pool.submit(timed, prepare, path, form, self._limits, key=str(path))
+            path = self._store.near_path(film.path)
+            future = pool.submit([film], timed, prepare, path, form, self._limits)
             self._reading[future] = (lease, self._model)
 
-    def _take_reports(self, pool: IsolatedPool, room: int, lane: str = "") -> None:
+    def _take_reports(self, pool: NearPool, room: int, lane: str = "") -> None:
         with self._database.write() as session:
             now = self._database.now(session)
             leases = self._lease(session, TaskKind.REPORT, room, lane, now)
@@ -239,23 +241,23 @@ class Worker:
             job = study_job(source, self._store, device, settings)
             self._build(pool, Reporting(lease, source, device, job, settings))
 
-    def _build(self, pool: IsolatedPool, task: Reporting) -> None:
+    def _build(self, pool: NearPool, task: Reporting) -> None:
         """Have a report built, by the child that decoded its film, which may remember it."""
-        key = str(task.job.images[0].path)
-        self._reporting[pool.submit(build, task.job, self._store.root, key=key)] = task
+        films = [Kept(each.path, each.file_sha256) for each, _ in task.source.images]
+        self._reporting[pool.build(films, task.job)] = task
 
-    def _claim_reads(self, room: int, lane: str) -> list[tuple[queue.Lease, Path]]:
+    def _claim_reads(self, room: int, lane: str) -> list[tuple[queue.Lease, Kept]]:
         with self._database.write() as session:
             now = self._database.now(session)
             leases = self._lease(session, TaskKind.READ, room, lane, now)
             rows = session.execute(
-                select(Instance.id, Instance.path).where(
+                select(Instance.id, Instance.path, Instance.file_sha256).where(
                     Instance.id.in_([lease.subject_id for lease in leases])
                 )
             )
-            paths = {row.id: self._store.path(row.path) for row in rows}
+            films = {row.id: Kept(row.path, row.file_sha256) for row in rows}
         self._keeper.hold(leases)
-        return [(lease, paths[lease.subject_id]) for lease in leases]
+        return [(lease, films[lease.subject_id]) for lease in leases]
 
     def _lease(
         self, session: Session, kind: TaskKind, limit: int, lane: str, now: datetime
@@ -280,7 +282,7 @@ class Worker:
             *self._outcomes.leases(),
         ]
 
-    def _collect(self, pool: IsolatedPool, done: set[Future[Any]]) -> None:
+    def _collect(self, pool: NearPool, done: set[Future[Any]]) -> None:
         """Turn finished futures into films for the network and into what is to be recorded.
 
         A report that fails for the last time is tried once more without overlays: what brings

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 import metrics
 from db import images, queue
+from db.files import AwayError
 from db.models import StoredReading
 from db.reports import FinishedReport, fail_report, record_reports
 from db.states import TaskKind
@@ -36,8 +37,8 @@ _ROOM_WAIT = timedelta(seconds=5)
 class Failure:
     """Why a child process did not make what it should, in a few words without patient data.
 
-    `counts` tells whether it was an attempt: a disk without room is not the film's or the study's
-    fault, and is waited for, however long that takes.
+    `counts` tells whether it was an attempt: a disk without room, or an object store that is away,
+    is not the film's or the study's fault, and is waited for, however long that takes.
     """
 
     reason: str
@@ -195,6 +196,8 @@ def outcome_of(future: Future[T]) -> T | Failure:
         return future.result()
     except (ChildFailedError, ReportError) as error:
         return Failure(str(error))
+    except AwayError as error:
+        return Failure(str(error), counts=False)
     except OSError as error:
         reason = f"a file could not be read or written: {error.strerror}"
         return Failure(reason, counts=error.errno not in _NO_ROOM)

@@ -90,7 +90,7 @@ def study_job(source: Material, store: FileStore, device: Device, settings: Sett
     return StudyJob(
         images=tuple(
             ImageResult(
-                store.path(instance.path),
+                store.near_path(instance.path),
                 None if stored is None else from_row(stored),
                 _refusal(instance) if stored is None else None,
             )

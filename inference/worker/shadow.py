@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import bundles, queue, shadows
-from db.files import FileStore
+from db.files import AwayError, FileStore
 from db.keeper import LeaseKeeper
 from db.models import BundleChoice, ShadowReading
 from db.session import Database
@@ -134,10 +134,10 @@ class ShadowReader:
         second = self._open(choice)
         if second is None:
             return LOOK_SECONDS
-        leases, films = self._claim(second)
+        leases, films, files = self._claim(second)
         self._keeper.hold(leases)
         try:
-            self._record(second, self._read(second, leases, films, stop))
+            self._record(second, self._read(second, leases, films, files, stop))
         except BundleError as error:
             self._cannot_be_used(choice, str(error))
             self._give_back(leases)
@@ -172,8 +172,13 @@ class ShadowReader:
                 session, choice.id, worker=self._worker, sentence=sentence, now=now
             )
 
-    def _claim(self, second: _Second) -> tuple[list[queue.Lease], dict[int, ShadowFilm]]:
-        """Lease a few films, and describe each for the child process, by instance id."""
+    def _claim(
+        self, second: _Second
+    ) -> tuple[list[queue.Lease], dict[int, ShadowFilm], dict[int, tuple[str, str]]]:
+        """Lease a few films, and describe each for the child process, by instance id.
+
+        Beside them: the path and the digest of each.
+        """
         runtime = self._settings.worker.runtime
         with self._database.write() as session:
             leases = queue.claim(
@@ -184,10 +189,10 @@ class ShadowReader:
                 lease_seconds=self._settings.worker.lease_seconds,
                 limit=_BATCH,
             )
-            paths = shadows.paths(session, leases)
+            files = shadows.files(session, leases)
         films = {
             instance_id: ShadowFilm(
-                path=self._store.path(path),
+                path=self._store.near_path(path),
                 bundle=second.bundle.path,
                 # A GPU belongs to the active bundle alone.
                 runtime="openvino" if runtime == "auto" else runtime,
@@ -195,15 +200,16 @@ class ShadowReader:
                 limits=self._limits,
                 prevalence=self._settings.worker.prevalence,
             )
-            for instance_id, path in paths.items()
+            for instance_id, (path, _) in files.items()
         }
-        return leases, films
+        return leases, films, files
 
     def _read(
         self,
         second: _Second,
         leases: list[queue.Lease],
         films: dict[int, ShadowFilm],
+        files: dict[int, tuple[str, str]],
         stop: threading.Event,
     ) -> _Read:
         """Have the films read one by one, as many as there is time for; what failed as a Failure.
@@ -213,9 +219,15 @@ class ShadowReader:
         """
         read: _Read = []
         for lease in leases:
-            future = second.pool.submit(read_in_shadow, films[lease.subject_id])
-            if not _done(future, stop):
-                break
+            try:
+                with self._store.near(*files[lease.subject_id]):
+                    future = second.pool.submit(read_in_shadow, films[lease.subject_id])
+                    if not _done(future, stop):
+                        break
+            except OSError as cause:  # it cannot be fetched
+                counts = not isinstance(cause, AwayError)
+                read.append((lease, Failure(f"its file: {cause.strerror}", counts=counts)))
+                continue
             if isinstance(error := future.exception(), BundleError):
                 raise error
             outcome = outcome_of(future)
@@ -238,11 +250,13 @@ class ShadowReader:
                     _log.warning("A reading in shadow was dropped: its task was taken over.")
                 elif not isinstance(outcome, Failure):
                     shadows.record(session, lease, row_of(outcome, second.bundle), now=now)
-                elif lease.attempts >= self._settings.worker.max_attempts:
+                elif outcome.counts and lease.attempts >= self._settings.worker.max_attempts:
                     shadows.fail(session, lease, reason=outcome.reason, now=now)
                 else:
                     at = now + _RETRY.delay(lease.attempts)
-                    queue.retry_later(session, lease, at=at, error=outcome.reason)
+                    queue.retry_later(
+                        session, lease, at=at, error=outcome.reason, counts=outcome.counts
+                    )
         if proves:
             self._proven = second.choice.id
             _log.info("Reading in shadow with %s.", second.bundle.label)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import commitments
 from db.commitments import Held, Request
-from db.files import FileStore
+from db.files import AwayError, FileStore
 from db.session import Database
 from scp_service.answer import PeerError
 from scp_service.commitment import messages
@@ -109,6 +109,8 @@ class Answerer:
                     pass
             except SQLAlchemyError as error:
                 _log.error("Commitments wait: the database failed (%s).", type(error).__name__)
+            except AwayError as error:
+                _log.error("Commitments wait: %s.", error)
             self._wake.wait(_POLL_SECONDS)
             self._wake.clear()
 

@@ -113,10 +113,10 @@ class DicomConnection:
         for form in forms(*kept):
             if not self._sender.accepts(form.sop_class_uid, form.transfer_syntax_uid):
                 continue
-            path = self._store.path(parcel.path)
             if (form.sop_class_uid, form.transfer_syntax_uid) == kept:
-                return answer_to(self._sender.store(path))
-            dataset = adapt(path.read_bytes(), form)
+                with self._store.near(parcel.path, parcel.file_sha256) as path:
+                    return answer_to(self._sender.store(path))
+            dataset = adapt(self._store.read(parcel.path, parcel.file_sha256), form)
             uid = str(dataset.SOPInstanceUID)
             sent_as = uid if uid != parcel.sop_instance_uid else None
             return answer_to(self._sender.store(dataset), sent_as)

@@ -76,7 +76,7 @@ class DicomwebConnection:
         for form in forms(*kept):
             if self._refused & {form.sop_class_uid, form.transfer_syntax_uid}:
                 continue
-            data = self._store.path(parcel.path).read_bytes()
+            data = self._store.read(parcel.path, parcel.file_sha256)
             uid = parcel.sop_instance_uid
             if (form.sop_class_uid, form.transfer_syntax_uid) != kept:
                 data, uid = _in_form(data, form)

@@ -42,7 +42,8 @@ class SinkConnection:
 
     def send(self, parcel: Parcel) -> Answer:
         """Read an object, and look whether it is the one that was to be sent."""
-        found = dcmread(self._store.path(parcel.path), stop_before_pixels=True)
+        with self._store.near(parcel.path, parcel.file_sha256) as path:
+            found = dcmread(path, stop_before_pixels=True)
         if (found.SOPClassUID, found.SOPInstanceUID) == (
             parcel.sop_class_uid,
             parcel.sop_instance_uid,

@@ -67,7 +67,7 @@ class WebhookConnection:
         Raises:
             PeerError: the receiver does not answer, or cannot be used as a whole.
         """
-        data = self._store.path(parcel.path).read_bytes()
+        data = self._store.read(parcel.path, parcel.file_sha256)
         name = message_id(read_document(data).report.uid)
         now = datetime.now(UTC)
         headers = {

@@ -17,6 +17,9 @@ from settings import Settings
 Check = Callable[[], str | None]
 """Returns None where all is well, else in a few words what is wrong."""
 
+_KEEP_ON = frozenset({"listen", "dicomweb"})
+"""Roles that do their work while an object store is away: films wait in the data folder."""
+
 
 def checks(
     settings: Settings,
@@ -33,6 +36,8 @@ def checks(
         "database": lambda: _database(database),
         "storage": lambda: _storage(store, settings.listener.min_free_bytes),
     }
+    if store.is_remote and not _KEEP_ON.issuperset(roles):
+        found["object store"] = store.problem
     if "schedule" in roles:
         found["queue"] = lambda: _queue(database, settings.alarms.queue_minutes)
     if "work" in roles:

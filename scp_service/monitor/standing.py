@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import alarms, pauses
 from db.files import FileStore
 from db.models import Alarm, DestinationPause
+from db.objects import ObjectStore
 from db.session import Database
 from db.standing import Standing, standing
 from db.states import AlarmKind
@@ -61,6 +62,17 @@ class StandingCollector(Collector):
         yield GaugeMetricFamily(
             "hilum_data_free_bytes", "Bytes that may still be written to the data folder.", free
         )
+        if isinstance(self._store, ObjectStore):
+            yield GaugeMetricFamily(
+                "hilum_object_store_up",
+                "1 where the object store answers.",
+                self._store.problem() is None,
+            )
+            yield GaugeMetricFamily(
+                "hilum_files_to_upload",
+                "Files of this machine that are not in the object store yet.",
+                sum(1 for _ in self._store.waiting()),
+            )
 
 
 def _paused(found: Standing, paused: Sequence[DestinationPause]) -> Metric:

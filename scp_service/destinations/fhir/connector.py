@@ -101,7 +101,7 @@ class FhirConnection:
         Raises:
             PeerError: the server does not answer, or cannot be used as a whole.
         """
-        document = read_document(self._store.path(parcel.path).read_bytes())
+        document = read_document(self._store.read(parcel.path, parcel.file_sha256))
         standing = self._issued(document)
         if standing is not None and standing > document.report.recorded_at:
             return Answer(Outcome.STORED)

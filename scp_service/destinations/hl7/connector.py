@@ -83,7 +83,7 @@ class Hl7Connection:
             PeerError: the receiver went away, did not answer in time, or answered something that
                 is no acknowledgement of this message.
         """
-        document = read_document(self._store.path(parcel.path).read_bytes())
+        document = read_document(self._store.read(parcel.path, parcel.file_sha256))
         block = self._mllp.exchange(oru(document, self._envelope))
         try:
             said = read_acknowledgement(block)
