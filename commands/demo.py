@@ -122,6 +122,7 @@ def _service(
     }
     variables = {
         **environment,
+        "HILUM_STORAGE_URL": "",
         "HILUM_DATA_DIR": str(folder),
         "HILUM_LISTENER__HOST": "127.0.0.1",
         "HILUM_DESTINATIONS": json.dumps([destination]),

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 _TURN_SECONDS = 2.0
 _LATE_PUT_SECONDS = 60.0
 """How long a put that was given up may still arrive."""
+_ROW_SECONDS = 3600.0
+"""How long a result may lie here before its row is committed."""
 
 
 @contextmanager
@@ -91,7 +93,7 @@ class Uploader:
             if self._is_coming(relative):
                 continue
             if not self._is_known(relative):
-                unknown += 1
+                unknown += path.stat().st_mtime < time.time() - _ROW_SECONDS
                 continue
             try:
                 data = path.read_bytes()

@@ -44,13 +44,15 @@ class S3Server:
 
     def objects(self) -> dict[str, bytes]:
         """Return all objects by their names below the prefix."""
-        listed = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        get = self.client.get_object
         return {
-            each["Key"].removeprefix(f"{PREFIX}/"): self.client.get_object(
-                Bucket=BUCKET, Key=each["Key"]
-            )["Body"].read()
-            for each in listed
+            name: get(Bucket=BUCKET, Key=f"{PREFIX}/{name}")["Body"].read() for name in self.names()
         }
+
+    def names(self) -> list[str]:
+        """List the names of all objects below the prefix."""
+        listed = self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return [each["Key"].removeprefix(f"{PREFIX}/") for each in listed]
 
     @contextlib.contextmanager
     def stalled(self) -> Iterator[None]:

@@ -412,7 +412,7 @@ def test_every_secret_key_is_known_as_one() -> None:
                 yield from secrets(section)
 
     names = {"database_url", "key_password", "passphrase", "token", "password", "secret"}
-    names |= {"client_secret"}
+    names |= {"client_secret", "secret_key"}
     assert set(secrets(Settings)) == names
 
 

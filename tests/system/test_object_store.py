@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
+import pytest
 from pydicom import dcmread
 
-from tests.peers import StoreSCP, dcmsend, wait_until
-from tests.peers.bucket import S3Server, s3_server
+from db.models import Instance
+from tests.peers import StoreSCP, dcmsend, run_hilum, wait_until
+from tests.peers.bucket import S3Server, environment, s3_server
+from tests.peers.process import free_port
 from tests.system.whole import Whole, destination, make_films, whole
 
 
@@ -28,6 +33,7 @@ def _assert_all_in_the_bucket(service: Whole, server: S3Server) -> None:
     assert not list(service.data.glob("near/*/*/**/*.dcm"))
 
 
+@pytest.mark.slow
 def test_a_film_comes_in_and_its_report_goes_out_by_way_of_a_bucket(
     tmp_path: Path, storescp: StoreSCP
 ) -> None:
@@ -45,3 +51,108 @@ def test_a_film_comes_in_and_its_report_goes_out_by_way_of_a_bucket(
             _assert_all_in_the_bucket(service, server)
         assert sum(each.Modality == "SR" for each in came) == 3
         assert not any((service.data / "near").iterdir())
+
+
+@pytest.mark.slow
+def test_films_are_taken_while_the_store_is_away_and_go_there_later(
+    tmp_path: Path, storescp: StoreSCP
+) -> None:
+    """They are read and reported meanwhile too, by the machine that has them."""
+    films = make_films(tmp_path / "films", 4)
+    to_pacs = destination(storescp.port, storescp.ae_title)
+    port = free_port()
+    env = environment(port)
+    with whole(tmp_path, destinations=[to_pacs], env=env) as service, service.serving():
+        assert dcmsend(films, service.port).accepted == 4
+        storescp.wait_for_files(8)
+        service.wait_until_idle(4)
+        service.assert_no_orphans()
+        assert len(service.files()) == 12
+        with s3_server(tmp_path / "s3", port) as server:
+            _assert_all_in_the_bucket(service, server)
+
+
+@pytest.mark.long
+def test_a_store_that_stalls_delays_films_and_loses_none(
+    tmp_path: Path, storescp: StoreSCP
+) -> None:
+    films = make_films(tmp_path / "films", 4)
+    to_pacs = destination(storescp.port, storescp.ae_title)
+    with (
+        s3_server(tmp_path / "s3") as server,
+        whole(tmp_path, destinations=[to_pacs], env=server.env) as service,
+        service.serving(),
+    ):
+        with server.stalled():
+            assert dcmsend(films, service.port).accepted == 4
+            assert len(service.instances()) == 4
+        service.wait_until_idle(4)
+        _assert_all_in_the_bucket(service, server)
+        assert len(storescp.files()) == 8
+
+
+@pytest.mark.long
+def test_a_patient_is_erased_from_the_bucket_too(tmp_path: Path, storescp: StoreSCP) -> None:
+    film, other = make_films(tmp_path / "films", 2)
+    patient = str(dcmread(film).PatientID)
+    to_pacs = destination(storescp.port, storescp.ae_title)
+    with (
+        s3_server(tmp_path / "s3") as server,
+        whole(tmp_path, destinations=[to_pacs], env=server.env) as service,
+        service.serving(),
+    ):
+        assert dcmsend([film, other], service.port).accepted == 2
+        service.wait_until_idle(2)
+        _assert_all_in_the_bucket(service, server)
+        command = ["forget", "--patient-id", patient, "--yes"]
+        with server.stalled():
+            env = {**service.env, "HILUM_STORAGE__TIMEOUT_SECONDS": "1"}
+            refused = run_hilum(command, env, folder=tmp_path)
+        assert refused.returncode != 0
+        assert "object store" in refused.stderr
+        assert len(service.instances()) == 2
+        done = run_hilum(command, service.env, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert len(service.instances()) == 1
+        _assert_all_in_the_bucket(service, server)
+
+
+def test_doctor_tells_what_is_wrong_with_the_bucket(tmp_path: Path) -> None:
+    with s3_server(tmp_path / "s3") as server, whole(tmp_path, env=server.env) as service:
+        good = run_hilum(["doctor"], service.env, folder=tmp_path)
+        assert "takes, gives back and deletes" in good.stdout
+        assert server.objects() == {}
+        wrong = {**service.env, "HILUM_STORAGE_URL": "s3://none-of-this-name"}
+        bad = run_hilum(["doctor"], wrong, folder=tmp_path)
+        assert bad.returncode == 1
+        assert "the bucket does not exist" in bad.stdout
+
+
+@pytest.mark.long
+def test_kill_9_of_the_service_while_films_come_leaves_no_orphan_in_the_bucket(
+    tmp_path: Path, storescp: StoreSCP
+) -> None:
+    films = make_films(tmp_path / "films", 30, size=256)
+    to_pacs = destination(storescp.port, storescp.ae_title)
+    with (
+        s3_server(tmp_path / "s3") as server,
+        whole(tmp_path, destinations=[to_pacs], env=server.env) as service,
+    ):
+        for kill in range(1, 4):
+            with service.serving() as serve, ThreadPoolExecutor(1) as sender:
+                sending = sender.submit(dcmsend, films, service.port)
+                goal = min(8 * kill, 28)
+                wait_until(lambda goal=goal: service.count(Instance) >= goal, f"{goal} films")
+                children = serve.children()
+                serve.kill()
+                psutil.wait_procs(children, timeout=20)
+                sending.result()
+        with service.serving():
+            wait_until(
+                lambda: dcmsend(films, service.port).accepted == len(films), "all films", seconds=90
+            )
+            service.wait_until_idle(len(films))
+            wait_until(lambda: set(server.names()) == set(_rows(service)), "no more", seconds=120)
+            _assert_all_in_the_bucket(service, server)
+        sent = [dcmread(path, stop_before_pixels=True) for path in storescp.files()]
+        assert sum(each.Modality == "SR" for each in sent) == len(films)
