@@ -25,7 +25,7 @@ from console.pages.render import render_error
 from console.security.access import MustChangeError
 from console.security.body import LONGEST_BYTES, LimitedBody
 from console.security.headers import SecurityHeaders
-from console.services.errors import RefusedError
+from console.services.errors import InvalidError, RefusedError
 from console.shapes.base import Wrong
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,18 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _not_done(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
+    if isinstance(error, InvalidError) and request.url.path.startswith(PREFIX):
+        return _invalid(error)
     return await _refused(request, HTTPException(error.status, str(error)))
+
+
+def _invalid(error: InvalidError) -> Response:
+    """Tell which keys of what was sent do not fit, as of any other request that does not."""
+    wrong = [
+        Wrong(where="body", name=f"values.{key}" if key else "values", detail=sentence)
+        for key, sentence in error.wrong.items()
+    ]
+    return problem(422, "; ".join(f"{each.name}: {each.detail}" for each in wrong), errors=wrong)
 
 
 async def _misunderstood(request: Request, error: Exception) -> Response:

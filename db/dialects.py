@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+from sqlalchemy import text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -13,3 +16,26 @@ def insert_or_ignore(session: Session, table: type[Base]) -> sqlite.Insert | pos
     if session.get_bind().dialect.name == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return postgresql.insert(table).on_conflict_do_nothing()
+
+
+class Turn(IntEnum):
+    """What is decided by one transaction at a time, by the number of its lock in PostgreSQL."""
+
+    CONFIGURATION = 1
+    BUNDLES = 2
+    PAUSES = 3
+
+
+_TURNS = 0x48494C
+"""Sets these locks apart from others of the database."""
+
+
+def in_turn(session: Session, turn: Turn) -> None:
+    """Wait until no other transaction decides the same; it is ours until this one ends.
+
+    SQLite has one writer at a time as it is.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(:ours, :turn)"), {"ours": _TURNS, "turn": int(turn)}
+        )

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from console.api import (
     actions,
     bundles,
+    configuration,
     files,
     network,
     openapi,
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     verdicts.router,
     statistics.router,
     network.router,
+    configuration.router,
     bundles.router,
     users.router,
     tokens.router,

@@ -86,6 +86,8 @@ def once_apart(
     key: str | None,
     body: BaseModel | None,
     act: Callable[[], BaseModel],
+    *,
+    status: int = 200,
 ) -> Response:
     """Like `once`, for what has transactions of its own.
 
@@ -96,7 +98,7 @@ def once_apart(
             done, or was when this service ended.
     """
     if key is None:
-        return _answer(200, act().model_dump_json(), {})
+        return _answer(status, act().model_dump_json(), {})
     fingerprint = _fingerprint(request, body)
     with context.database.write() as session:
         now = context.database.now(session)
@@ -115,8 +117,8 @@ def once_apart(
             answered.drop(session, who.user_id, key)
         raise
     with context.database.write() as session:
-        answered.finish(session, who.user_id, key, 200, said)
-    return _answer(200, said, {})
+        answered.finish(session, who.user_id, key, status, said)
+    return _answer(status, said, {})
 
 
 def _replay(before: AnsweredRequest, fingerprint: str) -> Response:

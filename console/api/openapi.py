@@ -66,7 +66,7 @@ def _made(app: FastAPI) -> dict[str, Any]:
     }
     for route in routes_of(app.routes):
         for method in route.methods or ():
-            operation = made["paths"].get(route.path, {}).get(method.lower())
+            operation = made["paths"].get(route.path_format, {}).get(method.lower())
             if operation is not None:
                 scope = scope_of(role_needed(route)).value
                 operation["security"] = [{"token": [scope]}, {"session": []}]

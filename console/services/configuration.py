@@ -12,29 +12,14 @@ from console.context import Context
 from console.security.audited import security_changed
 from console.security.who import Who
 from console.services.errors import InvalidError, MissingError, OutdatedError, RefusedError
-from console.services.references import check_secrets, folder_of
 from console.services.told import flat, keys_of
+from console.services.values import PARTS, Item, checked, kept
 from db import changes, queue
 from db.configuration import ConfigurationChange
+from db.dialects import Turn, in_turn
 from db.states import ChangeKind, ConfigurationPart, TaskKind
-from settings import Destination, Loaded, Peer, SettingsError
-from settings.layers import (
-    AS_FILE,
-    Layer,
-    Part,
-    class_of,
-    is_locked,
-    name_of,
-    printable,
-    with_layers,
-)
-
-Item = Destination | Peer
-
-PARTS: dict[ConfigurationPart, Part] = {
-    ConfigurationPart.DESTINATION: "destinations",
-    ConfigurationPart.PEER: "peers",
-}
+from settings import Destination, Loaded, SettingsError
+from settings.layers import AS_FILE, is_locked, name_of, printable, with_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +102,54 @@ def save(
     """
     _require_open(context, part)
     old = None if name is None else find(context, part, name)
-    item = _checked(context, part, values, old)
+    item = checked(context, part, values, None if old is None else old.file)
     made = name_of(item)
     if made != name and any(each.name == made and each.now for each in listed(context, part)):
         raise InvalidError({"": f"There is a {part.value} {made} already."})
-    kept = _kept(item, values)
-    if old is not None and made != old.name and AS_FILE in flat(kept).values():
+    new_values = kept(item, values)
+    if old is not None and made != old.name and AS_FILE in flat(new_values).values():
         raise InvalidError(
             {"": "With another name it needs secrets of its own; name where they are."}
         )
+    new = old if old is not None and made == old.name else _absent(context, part, made)
     with context.database.write() as session:
         if old is not None:
             _require_version(session, old, version)
-            if made != old.name:
-                _record(context, session, who, old, ChangeKind.REMOVED, None, reason)
-        new = old if old is not None and made == old.name else _absent(context, part, made)
-        _record(context, session, who, new, ChangeKind.SET, kept, reason)
+        if new is not old:
+            _require_version(session, new, new.version)
+        if old is not None and new is not old:
+            _record(context, session, who, old, ChangeKind.REMOVED, None, reason)
+        _record(context, session, who, new, ChangeKind.SET, new_values, reason)
         _require_whole(context, session)
         if part is ConfigurationPart.DESTINATION:
             now = context.database.now(session)
             queue.hurry(session, TaskKind.DELIVER, made, now=now)
     _taken_up(context, who, part, made, "added" if name is None else "changed", reason)
     return made
+
+
+def keeping(
+    context: Context, part: ConfigurationPart, name: str, values: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return values of one with what stays as it is: the name and kind of a destination.
+
+    Raises:
+        MissingError: there is none of this name.
+        InvalidError: the values say otherwise.
+    """
+    found = find(context, part, name)
+    item = found.now or found.file
+    if not isinstance(item, Destination):
+        return values
+    stays = {"kind": item.kind, "name": item.name}
+    wrong = {
+        key: f"the {key} of a destination stays; remove it and add another one"
+        for key, value in stays.items()
+        if values.get(key, value) != value
+    }
+    if wrong:
+        raise InvalidError(wrong)
+    return {**stays, **values}
 
 
 def remove(
@@ -154,17 +165,19 @@ def remove(
 
 def reset(
     context: Context, who: Who, part: ConfigurationPart, name: str, *, version: int, reason: str
-) -> None:
-    """Have one as the file has it again.
+) -> int:
+    """Have one as the file has it again; return the id of that change.
 
     Raises:
         MissingError, OutdatedError, RefusedError: see `save`.
     """
-    _change(context, who, part, name, ChangeKind.AS_FILE, version, reason, "as the file has it")
+    return _change(
+        context, who, part, name, ChangeKind.AS_FILE, version, reason, "as the file has it"
+    )
 
 
-def undo(context: Context, who: Who, change_id: int, reason: str) -> None:
-    """Take a change back: what held before it holds again.
+def undo(context: Context, who: Who, change_id: int, reason: str) -> int:
+    """Take a change back: what held before it holds again. Returns the id of that change.
 
     Raises:
         OutdatedError: the same one was changed again since.
@@ -184,9 +197,10 @@ def undo(context: Context, who: Who, change_id: int, reason: str) -> None:
         _require_version(session, found, change_id)
         kind = ChangeKind.AS_FILE if before is None else before.kind
         values = None if before is None else before.values
-        _record(context, session, who, found, kind, values, reason, undoes=change_id)
+        made = _record(context, session, who, found, kind, values, reason, undoes=change_id)
         _require_whole(context, session)
     _taken_up(context, who, change.part, change.name, f"as before change {change_id}", reason)
+    return made
 
 
 def _items(loaded: Loaded, part: ConfigurationPart) -> Sequence[Item]:
@@ -210,14 +224,15 @@ def _change(
     version: int,
     reason: str,
     told: str,
-) -> None:
+) -> int:
     _require_open(context, part)
     found = find(context, part, name)
     with context.database.write() as session:
         _require_version(session, found, version)
-        _record(context, session, who, found, kind, None, reason)
+        made = _record(context, session, who, found, kind, None, reason)
         _require_whole(context, session)
     _taken_up(context, who, part, name, told, reason)
+    return made
 
 
 def _require_open(context: Context, part: ConfigurationPart) -> None:
@@ -226,6 +241,7 @@ def _require_open(context: Context, part: ConfigurationPart) -> None:
 
 
 def _require_version(session: Session, found: Configured, version: int) -> None:
+    in_turn(session, Turn.CONFIGURATION)
     latest = changes.latest(session, found.part, found.name)
     if (0 if latest is None else latest.id) != version:
         raise OutdatedError(
@@ -246,58 +262,6 @@ def _require_whole(context: Context, session: Session) -> None:
         raise InvalidError({"": str(error)}) from None
 
 
-def _checked(
-    context: Context, part: ConfigurationPart, values: Mapping[str, Any], old: Configured | None
-) -> Item:
-    """Validate the values by the models of the configuration, with the file's secrets filled in.
-
-    Raises:
-        InvalidError: one does not fit.
-    """
-    base, file = context.live.base.settings, None if old is None else old.file
-    try:
-        model = class_of(PARTS[part], values)
-    except ValueError as error:
-        raise InvalidError({"kind": str(error)}) from None
-    check_secrets(folder_of(context.files.root), model, values, file)
-    items = () if file is None else (file,)
-    alone = Loaded(base.model_copy(update={PARTS[part]: items}), {}, None)
-    name = "" if file is None else name_of(file)
-    try:
-        filled = with_layers(alone, [Layer(PARTS[part], name, values)])
-    except SettingsError as error:
-        raise InvalidError(_by_key(str(error))) from None
-    return _items(filled, part)[0]
-
-
-def _by_key(said: str) -> dict[str, str]:
-    """Sort what is wrong with the one item by its keys."""
-    wrong: dict[str, str] = {}
-    for line in said.splitlines():
-        where, _, sentence = line.removeprefix("console: ").partition(": ")
-        key = where.partition("].")[2]
-        wrong[key] = sentence or line
-    return wrong
-
-
-def _kept(item: Item, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is recorded of an item: what is no default, and references for secrets."""
-    kept = item.model_dump(mode="json", exclude_defaults=True)
-    if isinstance(item, Destination):
-        kept |= {"kind": item.kind, "name": item.name}
-    _put_references(kept, values)
-    return kept
-
-
-def _put_references(kept: dict[str, Any], values: Mapping[str, Any]) -> None:
-    for key, value in list(kept.items()):
-        if isinstance(value, dict):
-            inner = values.get(key)
-            _put_references(value, inner if isinstance(inner, Mapping) else {})
-        elif value == "**********":  # how a model tells a secret
-            kept[key] = values[key]
-
-
 def _record(
     context: Context,
     session: Session,
@@ -308,8 +272,9 @@ def _record(
     reason: str,
     *,
     undoes: int | None = None,
-) -> None:
-    changes.record(
+) -> int:
+    """Record a change; return its id."""
+    made = changes.record(
         session,
         found.part,
         found.name,
@@ -321,6 +286,8 @@ def _record(
         now=context.database.now(session),
         undoes=undoes,
     )
+    session.flush()
+    return made.id
 
 
 def _taken_up(

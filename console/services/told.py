@@ -33,6 +33,14 @@ def history(context: Context, limit: int = 50) -> list[Told]:
     return [Told(each, keys_of(each), each.id in latest) for each in found]
 
 
+def one(context: Context, change_id: int) -> Told:
+    """Return one of them."""
+    with context.database.read() as session:
+        found = session.get_one(ConfigurationChange, change_id)
+        latest = changes.latest(session, found.part, found.name)
+    return Told(found, keys_of(found), latest is not None and latest.id == change_id)
+
+
 def keys_of(change: ConfigurationChange) -> list[tuple[str, str | None, str | None]]:
     """Set what was beside what became of it, key by key, where that differs."""
     was = change.before or {}

@@ -17,9 +17,10 @@ from console.pages.administration.sections import ROOT, back_to, section
 from console.security.access import Admin
 from console.security.who import Who
 from console.services import configuration
-from console.services.configuration import PARTS, Configured
+from console.services.configuration import Configured
 from console.services.errors import InvalidError, MissingError, RefusedError
 from console.services.references import VARIABLE_PREFIX, folder_of
+from console.services.values import PARTS
 from db.states import ConfigurationPart
 from settings.destinations import KINDS
 from settings.layers import class_of
@@ -126,7 +127,7 @@ def _after(
     who: Who,
     part: ConfigurationPart,
     name: str,
-    change: Callable[[], None],
+    change: Callable[[], object],
 ) -> Response:
     """Return to the list after a change, or show the form with why it was not made."""
     try:

@@ -112,7 +112,7 @@ def test_the_document_says_of_every_call_what_it_may_answer(context: Context) ->
     found = 0
     for route in routes_of(app.routes):
         for method in route.methods or ():
-            operation = document["paths"].get(route.path, {}).get(method.lower())
+            operation = document["paths"].get(route.path_format, {}).get(method.lower())
             assert (operation is not None) == route.path.startswith("/api/v1/"), route.path
             if operation is None:
                 continue
