@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
@@ -25,23 +25,23 @@ from console.shapes.base import Page
 router: APIRouter = router_of("configuration")
 
 _ROOT = "/configuration/{part}"
-_ONE = _ROOT + "/{name:path}"
+_ONE = _ROOT + "/item"
 _ERRORS = documented(400, 404, 409, 412, 413)
 _PART_OF = {name: part for part, name in PARTS.items()}
 
 Part = Annotated[shapes.Part, Path(description="Of which list.", examples=["destinations"])]
 Name = Annotated[
     str,
-    Path(
+    Query(
         min_length=1,
         max_length=128,
-        description="A destination's name; a peer's AE title and network, with %2F for its slash.",
+        description="A destination's name; a peer's AE title and network (`CR1@10.0.0.0/8`).",
         examples=["pacs"],
     ),
 ]
 
 
-@router.get("/configuration/changes", response_model=Page[shapes.Change])
+@router.get("/configuration-changes", response_model=Page[shapes.Change])
 def list_changes(request: Request, context: ContextDep, who: Admin) -> Response:
     """List what was changed of peers and destinations, newest first: the last 500."""
     found = [_change(each) for each in told.history(context, 500)]
@@ -49,7 +49,7 @@ def list_changes(request: Request, context: ContextDep, who: Admin) -> Response:
 
 
 @router.post(
-    "/configuration/changes/{change_id}/undo", response_model=shapes.Change, responses=_ERRORS
+    "/configuration-changes/{change_id}/undo", response_model=shapes.Change, responses=_ERRORS
 )
 def undo_change(
     change_id: RowId,
@@ -199,4 +199,4 @@ def _change(found: told.Told) -> shapes.Change:
 
 
 def _location(part: shapes.Part, name: str) -> dict[str, str]:
-    return {"Content-Location": f"{V1}/configuration/{part}/{quote(name, safe='')}"}
+    return {"Content-Location": f"{V1}/configuration/{part}/item?{urlencode({'name': name})}"}

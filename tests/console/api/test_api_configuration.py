@@ -34,7 +34,7 @@ token = "a token that nobody sees"
 """
 DESTINATIONS, PEERS = "/configuration/destinations", "/configuration/peers"
 NEW = {"kind": "dicom", "name": "new", "ae_title": "NEW", "host": "10.0.0.2", "port": 104}
-CR1 = f"{PEERS}/{quote('CR1@10.0.0.0/8', safe='')}"
+CR1 = f"{PEERS}/item?name={quote('CR1@10.0.0.0/8')}"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_what_is_read_changes_nothing_when_it_is_given_back(
     everything: Program, context: Context
 ) -> None:
     before = context.settings
-    for path in (f"{DESTINATIONS}/pacs", f"{DESTINATIONS}/web", CR1):
+    for path in (f"{DESTINATIONS}/item?name=pacs", f"{DESTINATIONS}/item?name=web", CR1):
         read = everything.get(path)
         assert read.status_code == 200, read.text
         given = put(everything, path, read.json()["values"], read.headers["ETag"])
@@ -76,36 +76,36 @@ def test_a_destination_is_added_once_edited_removed_and_reset(
     assert again.headers["Idempotent-Replayed"] == "true"
     assert "already" in refused(everything.post(DESTINATIONS, body), 422)["detail"]
 
-    tag = everything.get(f"{DESTINATIONS}/new").headers["ETag"]
-    edited = put(everything, f"{DESTINATIONS}/new", {**NEW, "port": 105}, tag)
+    tag = everything.get(f"{DESTINATIONS}/item?name=new").headers["ETag"]
+    edited = put(everything, f"{DESTINATIONS}/item?name=new", {**NEW, "port": 105}, tag)
     assert edited.json()["values"]["port"] == 105
     destination = context.settings.destination("new")
     assert getattr(destination, "port", None) == 105
-    refused(put(everything, f"{DESTINATIONS}/new", {**NEW, "port": 106}, tag), 412)
+    refused(put(everything, f"{DESTINATIONS}/item?name=new", {**NEW, "port": 106}, tag), 412)
 
-    gone = everything.call("DELETE", f"{DESTINATIONS}/pacs?reason=sold")
+    gone = everything.call("DELETE", f"{DESTINATIONS}/item?name=pacs&reason=sold")
     assert gone.status_code == 204
     assert context.settings.destination("pacs") is None
-    removed = everything.get(f"{DESTINATIONS}/pacs").json()
+    removed = everything.get(f"{DESTINATIONS}/item?name=pacs").json()
     assert (removed["values"], removed["in_file"]) == (None, True)
-    reset = everything.post(f"{DESTINATIONS}/pacs/reset", {})
+    reset = everything.post(f"{DESTINATIONS}/item/reset?name=pacs", {})
     assert reset.json()["kind"] == "as_file"
     assert context.settings.destination("pacs") is not None
     assert 'ParticipantObjectID="pacs"' in audit_records(context)
 
 
 def test_a_change_is_taken_back_once(everything: Program, context: Context) -> None:
-    values = everything.get(f"{DESTINATIONS}/pacs").json()["values"]
-    put(everything, f"{DESTINATIONS}/pacs", {**values, "port": 105}, reason="moves")
-    (change,) = everything.get("/configuration/changes").json()["items"]
+    values = everything.get(f"{DESTINATIONS}/item?name=pacs").json()["values"]
+    put(everything, f"{DESTINATIONS}/item?name=pacs", {**values, "port": 105}, reason="moves")
+    (change,) = everything.get("/configuration-changes").json()["items"]
     assert (change["kind"], change["reason"], change["may_be_undone"]) == ("set", "moves", True)
     assert {"key": "port", "was": "104", "now": "105"} in change["keys"]
-    undo = f"/configuration/changes/{change['id']}/undo"
+    undo = f"/configuration-changes/{change['id']}/undo"
     undone = everything.post(undo, {"reason": "it does not"}, key="k1")
     assert undone.json()["undoes"] == change["id"]
     assert everything.post(undo, {"reason": "it does not"}, key="k1").content == undone.content
     refused(everything.post(undo, {}), 412)
-    refused(everything.post("/configuration/changes/99/undo", {}), 404)
+    refused(everything.post("/configuration-changes/99/undo", {}), 404)
     assert len(rows(context.database, ConfigurationChange)) == 2
     destination = context.settings.destination("pacs")
     assert getattr(destination, "port", None) == 104
@@ -117,7 +117,7 @@ def test_a_peer_gets_another_network_and_is_another_one(
     values = everything.get(CR1).json()["values"]
     moved = put(everything, CR1, {**values, "address": "192.168.1.0/24"})
     assert moved.json()["name"] == "CR1@192.168.1.0/24"
-    assert moved.headers["Content-Location"].endswith("peers/CR1%40192.168.1.0%2F24")
+    assert moved.headers["Content-Location"].endswith("peers/item?name=CR1%40192.168.1.0%2F24")
     assert [each.address for each in context.settings.peers] == ["192.168.1.0/24"]
 
 
@@ -143,7 +143,9 @@ def test_what_does_not_fit_is_told_key_by_key_and_nothing_is_recorded(
 
 @pytest.mark.parametrize("change", [{"name": "other"}, {"kind": "hl7"}])
 def test_the_name_and_kind_of_a_destination_stay(everything: Program, change: dict) -> None:
-    told = refused(put(everything, f"{DESTINATIONS}/pacs", {**NEW, "name": "pacs", **change}), 422)
+    told = refused(
+        put(everything, f"{DESTINATIONS}/item?name=pacs", {**NEW, "name": "pacs", **change}), 422
+    )
     assert "stays" in told["detail"]
 
 
@@ -158,10 +160,10 @@ def test_the_name_and_kind_of_a_destination_stay(everything: Program, change: di
 def test_no_secret_is_shown_typed_or_sent_elsewhere(
     everything: Program, context: Context, change: dict, sentence: str
 ) -> None:
-    read = everything.get(f"{DESTINATIONS}/web")
+    read = everything.get(f"{DESTINATIONS}/item?name=web")
     assert "nobody sees" not in read.text
     assert read.json()["values"]["token"] == "@file"
-    changed = put(everything, f"{DESTINATIONS}/web", {**read.json()["values"], **change})
+    changed = put(everything, f"{DESTINATIONS}/item?name=web", {**read.json()["values"], **change})
     assert sentence in refused(changed, 422)["detail"]
     assert rows(context.database, ConfigurationChange) == []
 
@@ -182,7 +184,9 @@ def test_what_a_stronger_source_lists_cannot_be_changed(
         assert "stronger than what is changed here" in told["detail"]
 
 
-@pytest.mark.parametrize("path", [f"{DESTINATIONS}/none", f"{PEERS}/none%401.2.3.4"])
+@pytest.mark.parametrize(
+    "path", [f"{DESTINATIONS}/item?name=none", f"{PEERS}/item?name=none%401.2.3.4"]
+)
 def test_what_is_not_there_is_told(everything: Program, path: str) -> None:
     refused(everything.get(path), 404)
     refused(put(everything, path, NEW), 404)
