@@ -88,14 +88,9 @@ def _write(
             films = list(verdicts.labelled(session, since=since, until=until))
         (folder / training_set.IMAGES).mkdir(parents=True, exist_ok=True)
         key = folder_of(settings)
-        return training_set.write(
-            films,
-            store,
-            lambda text: pseudonym(key, text),
-            pictures.pool,
-            lambda name, data: _put(folder / name, data),
+        made = training_set.TrainingSet(
+            films, store, lambda text: pseudonym(key, text), pictures.pool
         )
-
-
-def _put(file: Path, data: bytes) -> None:
-    file.write_bytes(data)
+        for name, data in made.files():
+            (folder / name).write_bytes(data)
+        return made.written

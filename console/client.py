@@ -9,15 +9,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from console.shapes.actions import Resend, Retried
-from console.shapes.administration import Destination, MadeToken, NewToken
+from console.shapes.administration import (
+    Bundle,
+    Destination,
+    MadeToken,
+    NewPause,
+    NewToken,
+    Registered,
+    Why,
+)
 from console.shapes.base import Page, Problem
-from console.shapes.listing import StudiesPage
+from console.shapes.configuration import Change, Configured, NewConfigured, Part
+from console.shapes.listing import StudiesAsked, StudiesPage
 from console.shapes.service import Health, Me
 from console.shapes.studies import Event, Study, StudyDelivery, StudyRow
 
@@ -106,6 +115,74 @@ class Client:
         """Yield how the destinations stand."""
         return self._pages(Destination, "/destinations", {})
 
+    def pause(self, destination: str, reason: str = "") -> Destination:
+        """Send a destination nothing until it is resumed."""
+        sent = NewPause(reason=reason).model_dump(mode="json")
+        answer = self._call("PUT", f"/destinations/{destination}/pause", json=sent)
+        return Destination.model_validate_json(answer.content)
+
+    def resume(self, destination: str) -> Destination:
+        """Send a destination what waits for it."""
+        answer = self._call("DELETE", f"/destinations/{destination}/pause")
+        return Destination.model_validate_json(answer.content)
+
+    def configured(self, part: Part) -> Iterator[Configured]:
+        """Yield the peers or destinations with all that is set of them."""
+        return self._pages(Configured, f"/configuration/{part}", {})
+
+    def add(
+        self, part: Part, values: Mapping[str, Any], reason: str = "", *, key: str | None = None
+    ) -> Configured:
+        """Add a peer or destination."""
+        body = NewConfigured(values=dict(values), reason=reason)
+        return self._do(Configured, f"/configuration/{part}", body, key)
+
+    def change(self, known: Configured, values: Mapping[str, Any], reason: str = "") -> Configured:
+        """Set a peer or destination as it shall be, if it still is as it is known."""
+        sent = NewConfigured(values=dict(values), reason=reason).model_dump(mode="json")
+        answer = self._item("PUT", known, json=sent)
+        return Configured.model_validate_json(answer.content)
+
+    def remove(self, known: Configured, reason: str = "") -> None:
+        """Have a peer or destination not be there, if it still is as it is known."""
+        self._item("DELETE", known, reason=reason)
+
+    def changes(self) -> Iterator[Change]:
+        """Yield what was changed of peers and destinations, newest first."""
+        return self._pages(Change, "/configuration-changes", {})
+
+    def undo(self, change_id: int, reason: str = "", *, key: str | None = None) -> Change:
+        """Take a change back."""
+        return self._do(Change, f"/configuration-changes/{change_id}/undo", Why(reason=reason), key)
+
+    def bundles(self) -> Iterator[Bundle]:
+        """Yield all bundles."""
+        return self._pages(Bundle, "/bundles", {})
+
+    def register(self, zipped: bytes | Iterator[bytes]) -> Registered:
+        """Register a bundle from its ZIP."""
+        headers = {"Content-Type": "application/zip"}
+        answer = self._call("POST", "/bundles", content=zipped, headers=headers)
+        return Registered.model_validate_json(answer.content)
+
+    def card(self, name: str) -> str:
+        """Return a bundle's model card in Markdown; `name` is ID/VERSION."""
+        return self._call("GET", f"/bundles/{name}/card").text
+
+    def export_worklist(self, form: Literal["csv", "json"] = "csv", **wanted: Any) -> bytes:
+        """Return everything of the worklist that fits the filters of `StudiesAsked`."""
+        asked = StudiesAsked(**wanted).model_dump(mode="json", exclude_none=True)
+        return self._call("GET", f"/exports/worklist.{form}", params=asked).content
+
+    def export_verdicts(self) -> Iterator[bytes]:
+        """Yield the films with verdicts, as a training set in a ZIP, as they come."""
+        url = self._base + "/exports/verdicts.zip"
+        with self._http.stream("GET", url, headers=self._login) as answer:
+            if not answer.is_success:
+                answer.read()
+            self._accept(answer)
+            yield from answer.iter_bytes()
+
     def make_token(self, new: NewToken) -> MadeToken:
         """Make a token."""
         sent = new.model_dump(mode="json")
@@ -136,7 +213,24 @@ class Client:
 
     def _call(self, method: str, path: str, **how: Any) -> httpx.Response:
         headers = {**how.pop("headers", {}), **self._login}
-        answer = self._http.request(method, self._base + path, headers=headers, **how)
+        return self._accept(self._http.request(method, self._base + path, headers=headers, **how))
+
+    def _item(
+        self, method: str, known: Configured, *, json: Any = None, reason: str | None = None
+    ) -> httpx.Response:
+        """Change one, if it still is as it is known."""
+        path = f"/configuration/{known.part}/item"
+        read = self._call("GET", path, params={"name": known.name})
+        if Configured.model_validate_json(read.content) != known:
+            raise ApiError(
+                Problem(title="Precondition Failed", status=412, detail="It has changed since.")
+            )
+        asked = {"name": known.name, **({} if reason is None else {"reason": reason})}
+        tag = {"If-Match": read.headers["ETag"]}
+        return self._call(method, path, params=asked, headers=tag, json=json)
+
+    @staticmethod
+    def _accept(answer: httpx.Response) -> httpx.Response:
         if answer.is_success:
             return answer
         try:

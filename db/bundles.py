@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from db.dialects import insert_or_ignore
@@ -42,6 +42,11 @@ def current(session: Session, role: BundleRole) -> BundleChoice | None:
         .order_by(BundleChoice.id.desc())
         .limit(1)
     )
+
+
+def version(session: Session) -> int:
+    """Return the id of the latest choice of either role; 0: there is none."""
+    return session.scalar(select(func.max(BundleChoice.id))) or 0
 
 
 def key_of(choice: BundleChoice | None) -> BundleKey | None:

@@ -24,6 +24,7 @@ class Turn(IntEnum):
     CONFIGURATION = 1
     BUNDLES = 2
     PAUSES = 3
+    USERS = 4
 
 
 _TURNS = 0x48494C

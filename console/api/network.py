@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -12,7 +13,7 @@ from console.api.etags import IfMatch, answer, demand
 from console.api.problem import documented
 from console.api.routes import router_of
 from console.context import Context, ContextDep
-from console.security.access import Admin
+from console.security.access import Admin, Operator
 from console.services import destinations, peers
 from console.shapes import administration as shapes
 from console.shapes.base import Page
@@ -33,14 +34,14 @@ _ERRORS = documented(400, 404, 412, 413)
 
 
 @router.get("/destinations", response_model=Page[shapes.Destination])
-def list_destinations(request: Request, context: ContextDep, who: Admin) -> Response:
+def list_destinations(request: Request, context: ContextDep, who: Operator) -> Response:
     """List the destinations: what waits for each and why, what it refused, whether it is paused."""
     found = [_told(each) for each in destinations.listed(context)]
     return answer(request, Page[shapes.Destination](items=found, next=None))
 
 
 @router.get("/destinations/{name}", response_model=shapes.Destination, responses=documented(404))
-def read_destination(name: Name, request: Request, context: ContextDep, who: Admin) -> Response:
+def read_destination(name: Name, request: Request, context: ContextDep, who: Operator) -> Response:
     """Tell how a destination stands."""
     return answer(request, _find(context, name))
 
@@ -57,12 +58,11 @@ def pause_destination(
     body: shapes.NewPause,
     request: Request,
     context: ContextDep,
-    who: Admin,
+    who: Operator,
     if_match: IfMatch = None,
 ) -> Response:
     """Send a destination nothing until it is resumed; what is for it waits, and nothing is lost."""
-    demand(if_match, _find(context, name))
-    destinations.pause(context, who, name, body.reason)
+    destinations.pause(context, who, name, body.reason, known=_as_known(if_match))
     return answer(request, _find(context, name))
 
 
@@ -70,13 +70,17 @@ def pause_destination(
     "/destinations/{name}/pause", response_model=shapes.Destination, responses=documented(404, 412)
 )
 def resume_destination(
-    name: Name, request: Request, context: ContextDep, who: Admin, if_match: IfMatch = None
+    name: Name, request: Request, context: ContextDep, who: Operator, if_match: IfMatch = None
 ) -> Response:
     """Send a destination what waits for it, at once."""
-    before = _find(context, name)
-    demand(if_match, before)
-    destinations.resume(context, who, name)
-    return answer(request, before.model_copy(update={"pause": None}))
+    before: list[shapes.Destination] = []
+
+    def known(found: destinations.Standing) -> None:
+        before.append(_told(found))
+        demand(if_match, before[0])
+
+    destinations.resume(context, who, name, known=known)
+    return answer(request, before[0].model_copy(update={"pause": None}))
 
 
 @router.get("/peers", response_model=Page[shapes.Peer])
@@ -102,6 +106,11 @@ def echo_peer(
 ) -> Response:
     """Ask a peer by C-ECHO whether it is there."""
     return answer(request, shapes.Probe.model_validate(peers.check(context, body.name)))
+
+
+def _as_known(if_match: str | None) -> Callable[[destinations.Standing], None]:
+    """Return what holds a destination, in the transaction of a change, against what is known."""
+    return lambda found: demand(if_match, _told(found))
 
 
 def _find(context: Context, name: str) -> shapes.Destination:

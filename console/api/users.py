@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -64,22 +66,22 @@ def change_user(
     if_match: IfMatch = None,
 ) -> Response:
     """Give a user another role, or let them log in no more, or again."""
-    demand(if_match, _find(context, user_id))
-    if body.role is not None:
-        users.set_role(context, who, user_id, body.role)
-    if body.disabled is not None:
-        (users.disable if body.disabled else users.enable)(context, who, user_id)
+    users.change(
+        context, who, user_id, role=body.role, disabled=body.disabled, known=_as_known(if_match)
+    )
     return answer(request, _find(context, user_id))
 
 
 @router.post(
     "/users/{user_id}/password",
     response_model=shapes.FirstPassword,
-    responses=documented(404, 409),
+    responses=documented(404, 409, 412),
 )
-def reset_password(user_id: RowId, request: Request, context: ContextDep, who: Admin) -> Response:
+def reset_password(
+    user_id: RowId, request: Request, context: ContextDep, who: Admin, if_match: IfMatch = None
+) -> Response:
     """Give a user a new first password, and end all sessions."""
-    password = users.reset_password(context, who, user_id)
+    password = users.reset_password(context, who, user_id, known=_as_known(if_match))
     return answer(request, shapes.FirstPassword(first_password=password))
 
 
@@ -93,9 +95,13 @@ def remove_user(
     user_id: RowId, context: ContextDep, who: Admin, if_match: IfMatch = None
 ) -> Response:
     """Remove a user, with sessions and tokens."""
-    demand(if_match, _find(context, user_id))
-    users.remove(context, who, user_id)
+    users.remove(context, who, user_id, known=_as_known(if_match))
     return Response(None, 204)
+
+
+def _as_known(if_match: str | None) -> Callable[[people.User], None]:
+    """Return what holds a user, in the transaction of a change, against what the caller knows."""
+    return lambda user: demand(if_match, _told(user))
 
 
 def _find(context: Context, user_id: int) -> shapes.User:

@@ -21,9 +21,13 @@ def card_text(bundle: Bundle) -> str:
     """
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     reader.validateLink = lambda url: url.startswith(("https://", "http://"))  # type: ignore[method-assign]
-    text = (bundle.path / MODEL_CARD).read_text(encoding="utf-8")
-    made: str = reader.render(text)
+    made: str = reader.render(card_source(bundle))
     return made
+
+
+def card_source(bundle: Bundle) -> str:
+    """Return the model card as it was written, in Markdown."""
+    return (bundle.path / MODEL_CARD).read_text(encoding="utf-8")
 
 
 def has_page(bundle: Bundle) -> bool:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from audit.events import SOFTWARE_CONFIGURATION
 from console.bundles.check import runtime_of
 from console.context import Context
 from console.security.audited import changed
 from console.security.who import Who
-from console.services.errors import MissingError, RefusedError
+from console.services.errors import MissingError, OutdatedError, RefusedError
 from db import bundles
 from db.bundles import BundleKey, NothingBeforeError
 from db.models import BundleChoice
 from db.states import BundleRole
 from inference.bundle import Bundle, BundleError
 from inference.worker import choosing
-from inference.worker.choosing import ChoiceError, Chooser, Row, name_of
+from inference.worker.choosing import (
+    ChoiceError,
+    Chooser,
+    OutdatedChoiceError,
+    Row,
+    name_of,
+)
 from inference.worker.registry import Registry, key_of
 
 CONFIGURED = "The configured bundle"
@@ -31,6 +38,12 @@ def history(context: Context, limit: int = 50) -> Sequence[BundleChoice]:
     """List what was chosen, newest first."""
     with context.database.read() as session:
         return bundles.history(session, limit=limit)
+
+
+def version(context: Context) -> int:
+    """Return what changes with each choice: who chooses shows that none came between."""
+    with context.database.read() as session:
+        return bundles.version(session)
 
 
 def before(context: Context) -> str | None:
@@ -69,7 +82,9 @@ def verify(context: Context, name: str) -> str:
     )
 
 
-def activate(context: Context, who: Who, name: str | None, reason: str) -> bool:
+def activate(
+    context: Context, who: Who, name: str | None, reason: str, *, version: int | None = None
+) -> bool:
     """Have the readings of a bundle reported; None: of the configured one.
 
     It is loaded and checked first, so that one that cannot run is refused before any worker meets
@@ -77,42 +92,42 @@ def activate(context: Context, who: Who, name: str | None, reason: str) -> bool:
 
     Raises:
         RefusedError: there is none of this name, or it cannot run.
+        OutdatedError: another one was chosen since `version`.
     """
     key = None if name is None else _checked(context, name)
-    new = _chooser(context, who, reason).activate(key)
+    with _refusals():
+        new = _chooser(context, who, reason, version).activate(key)
     if new:
         _tell(context, who, "active", key, reason)
     return new
 
 
-def shadow(context: Context, who: Who, name: str | None, reason: str) -> bool:
+def shadow(
+    context: Context, who: Who, name: str | None, reason: str, *, version: int | None = None
+) -> bool:
     """Have a bundle read in shadow, or none; return whether anything is different now.
 
     Raises:
         RefusedError: there is none of this name, it cannot run, or it is the active one.
+        OutdatedError: another one was chosen since `version`.
     """
     key = None if name is None else _checked(context, name)
-    try:
-        new = _chooser(context, who, reason).shadow(key)
-    except ChoiceError as error:
-        raise RefusedError(f"{error}.") from None
+    with _refusals():
+        new = _chooser(context, who, reason, version).shadow(key)
     if new:
         _tell(context, who, "in shadow", key, reason)
     return new
 
 
-def roll_back(context: Context, who: Who, reason: str) -> str:
+def roll_back(context: Context, who: Who, reason: str, *, version: int | None = None) -> str:
     """Return to the bundle that was active before; return its name.
 
     Raises:
         RefusedError: there is none, or it is gone or damaged.
+        OutdatedError: another one was chosen since `version`.
     """
-    try:
-        key = _chooser(context, who, reason).roll_back()
-    except NothingBeforeError:
-        raise RefusedError("No bundle was active before, so there is no way back.") from None
-    except BundleError as error:
-        raise RefusedError(str(error)) from None
+    with _refusals():
+        key = _chooser(context, who, reason, version).roll_back()
     _tell(context, who, "active again (rollback)", key, reason)
     return _name(key)
 
@@ -127,9 +142,30 @@ def _registry(context: Context) -> Registry:
     return Registry(context.files.root)
 
 
-def _chooser(context: Context, who: Who, reason: str) -> Chooser:
+def _chooser(context: Context, who: Who, reason: str, version: int | None) -> Chooser:
     why = reason.strip() or None
-    return Chooser(context.settings, _registry(context), context.database, who.name, why)
+    registry = _registry(context)
+    return Chooser(context.settings, registry, context.database, who.name, why, version)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Say why something cannot be chosen."""
+    try:
+        yield
+    except OutdatedChoiceError as error:
+        raise OutdatedError(_sentence(error)) from None
+    except ChoiceError as error:
+        raise RefusedError(_sentence(error)) from None
+    except NothingBeforeError:
+        raise RefusedError("No bundle was active before, so there is no way back.") from None
+    except BundleError as error:
+        raise RefusedError(str(error)) from None
+
+
+def _sentence(error: Exception) -> str:
+    said = str(error)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def _name(key: BundleKey | None) -> str:

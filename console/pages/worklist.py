@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 from markupsafe import Markup
@@ -14,22 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 import db.worklist
-from console.context import Context, ContextDep
+from console.context import ContextDep
 from console.pages.asked import Asked, AskedDep, key_text, read_key
 from console.pages.render import html, render
 from console.pages.worklist_filters import choices, groups, orders, others
-from console.pages.worklist_rows import FINDINGS, csv_lines, json_parts, plain, rows
+from console.pages.worklist_rows import FINDINGS, rows
 from console.pages.zone import ZoneDep
 from console.security.access import Reader
-from console.security.audited import exported, listed
-from console.security.who import Who
+from console.security.audited import listed
+from console.services import exports
 from db.states import StudyState
-from db.worklist import Delivered, Filter, Page, all_pages, key_of
+from db.worklist import Delivered, Filter, Page, key_of
 
 router = APIRouter(include_in_schema=False)
 
 _LIMIT = 50
-_PIECE = 65_536
 _WHAT = "worklist"
 
 
@@ -86,14 +82,20 @@ def worklist_rows(
 @router.get("/worklist/export.csv")
 def export_csv(context: ContextDep, who: Reader, asked: AskedDep, zone: ZoneDep) -> Response:
     """Give everything that fits as CSV."""
-    lines = _exported(context, who, asked, zone, "CSV", csv_lines)
+    wanted = asked.filter(context.now(), zone)
+    lines = exports.studies(
+        context, who, wanted, asked.order_shown, asked.told(), exports.CSV, what=_WHAT
+    )
     return StreamingResponse(lines, media_type="text/csv", headers=_file("worklist.csv"))
 
 
 @router.get("/worklist/export.json")
 def export_json(context: ContextDep, who: Reader, asked: AskedDep, zone: ZoneDep) -> Response:
     """Give everything that fits as JSON."""
-    parts = _exported(context, who, asked, zone, "JSON", json_parts)
+    wanted = asked.filter(context.now(), zone)
+    parts = exports.studies(
+        context, who, wanted, asked.order_shown, asked.told(), exports.JSON, what=_WHAT
+    )
     return StreamingResponse(parts, media_type="application/json", headers=_file("worklist.json"))
 
 
@@ -123,48 +125,6 @@ def _turn(asked: Asked, page: Page) -> dict[str, str | None]:
         "next": asked.href(after=after) if page.more_after and after else None,
         "first": asked.href() if page.more_before else None,
     }
-
-
-def _exported(
-    context: Context,
-    who: Who,
-    asked: Asked,
-    zone: ZoneInfo,
-    kind: str,
-    written: Callable[[Iterable[Mapping[str, Any]]], Iterator[str]],
-) -> Iterator[str]:
-    """Yield an export in pieces; what has left, whole or not, is told to the audit trail."""
-    with context.database.read() as session:
-        wanted = asked.filter(context.database.now(session), zone)
-    count = 0
-
-    def everything() -> Iterator[Mapping[str, Any]]:
-        nonlocal count
-        for studies in all_pages(context.database, wanted, asked.order_shown):
-            with context.database.read() as session:
-                found = plain(session, studies)
-            # Not inside the transaction: a slow browser would keep writers waiting.
-            yield from found
-            count += len(studies)
-
-    try:
-        yield from _pieces(written(everything()))
-    finally:
-        exported(context, who, asked.told(), count, what=f"{_WHAT}, {kind}")
-
-
-def _pieces(lines: Iterator[str]) -> Iterator[str]:
-    """Join lines to pieces that are worth being sent by themselves."""
-    waiting: list[str] = []
-    size = 0
-    for line in lines:
-        waiting.append(line)
-        size += len(line)
-        if size >= _PIECE:
-            yield "".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield "".join(waiting)
 
 
 def _file(name: str) -> dict[str, str]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from console.pictures.bare import bare
 from console.pictures.pool import PoolOnDemand
@@ -32,8 +32,6 @@ CLASS_OF = {
     NORMAL: "Normal",
 }
 
-Put = Callable[[str, bytes], None]
-"""Takes a file: its path in the training set, and its bytes."""
 Pseudonym = Callable[[str], str]
 """Gives a name to an identifier: the same each time, and of no use to who lacks the key."""
 
@@ -58,42 +56,49 @@ class Written:
         return f"{films} written" + (f"; left out: {', '.join(left)}." if left else ".")
 
 
-def write(
-    films: Iterable[Labelled], store: FileStore, pseudonym: Pseudonym, pool: PoolOnDemand, put: Put
-) -> Written:
-    """Write a training set. Films with an opacity that nobody marked are left out.
+class TrainingSet:
+    """A training set in the making. Films with an opacity that nobody marked are left out."""
 
-    Raises:
-        OSError: a file cannot be written, or the object store is away.
-    """
-    labels = _Table("patientId", "x", "y", "width", "height", "Target")
-    classes = _Table("patientId", "class")
-    patients = _Table("patientId", "nih_patient")
-    written = without_boxes = unreadable = 0
-    for film in films:
-        if film.finding == OPACITY and not film.boxes:
-            without_boxes += 1
-            continue
-        # One UID may be of several films, where a sender has used it twice.
-        name = pseudonym(f"film {film.sop_instance_uid} {film.instance_id}")[:32]
-        data = _bare(pool, store, film.path, name)
-        if data is None:
-            unreadable += 1
-            continue
-        put(f"{IMAGES}/{name}.dcm", data)
-        for box in film.boxes:
-            labels.add(name, *(f"{value:.1f}" for value in box), "1")
-        if not film.boxes:
-            labels.add(name, "", "", "", "", "0")
-        for _ in film.boxes or (None,):  # as in the challenge: a row a box here too
-            classes.add(name, CLASS_OF[film.finding])
-        # Without a Patient ID nobody knows whose it is: then it is a study's.
-        whose = film.patient_id or film.study_instance_uid
-        patients.add(name, pseudonym(f"patient {whose}")[:16])
-        written += 1
-    for file, table in ((LABELS, labels), (CLASSES, classes), (PATIENTS, patients)):
-        put(file, table.encoded)
-    return Written(written, without_boxes, unreadable)
+    def __init__(
+        self, films: Iterable[Labelled], store: FileStore, pseudonym: Pseudonym, pool: PoolOnDemand
+    ) -> None:
+        self._films, self._store = films, store
+        self._pseudonym, self._pool = pseudonym, pool
+        self.written = Written(0, 0, 0)
+        """What has been made of it until now."""
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield its files one by one: the path in it, and the bytes; the tables come last.
+
+        Raises:
+            OSError: the object store is away.
+        """
+        labels = _Table("patientId", "x", "y", "width", "height", "Target")
+        classes = _Table("patientId", "class")
+        patients = _Table("patientId", "nih_patient")
+        for film in self._films:
+            if film.finding == OPACITY and not film.boxes:
+                self.written = replace(self.written, without_boxes=self.written.without_boxes + 1)
+                continue
+            # One UID may be of several films, where a sender has used it twice.
+            name = self._pseudonym(f"film {film.sop_instance_uid} {film.instance_id}")[:32]
+            data = _bare(self._pool, self._store, film.path, name)
+            if data is None:
+                self.written = replace(self.written, unreadable=self.written.unreadable + 1)
+                continue
+            yield f"{IMAGES}/{name}.dcm", data
+            for box in film.boxes:
+                labels.add(name, *(f"{value:.1f}" for value in box), "1")
+            if not film.boxes:
+                labels.add(name, "", "", "", "", "0")
+            for _ in film.boxes or (None,):  # as in the challenge: a row a box here too
+                classes.add(name, CLASS_OF[film.finding])
+            # Without a Patient ID nobody knows whose it is: then it is a study's.
+            whose = film.patient_id or film.study_instance_uid
+            patients.add(name, self._pseudonym(f"patient {whose}")[:16])
+            self.written = replace(self.written, films=self.written.films + 1)
+        for file, table in ((LABELS, labels), (CLASSES, classes), (PATIENTS, patients)):
+            yield file, table.encoded
 
 
 def _bare(pool: PoolOnDemand, store: FileStore, path: str, name: str) -> bytes | None:

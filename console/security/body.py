@@ -7,8 +7,8 @@ from starlette.types import Receive, Scope, Send
 
 LONGEST_BYTES = 262_144
 """None of ours is that long, but for a bundle."""
-_BUNDLES = "/administration/bundles"
-_ZIP = b"application/zip"
+ZIP = "application/zip"
+_BUNDLES = {("PUT", "/administration/bundles"), ("POST", "/api/v1/bundles")}
 
 
 class LimitedBody(RequestBodyLimitMiddleware):
@@ -30,7 +30,6 @@ class LimitedBody(RequestBodyLimitMiddleware):
 def _is_bundle(scope: Scope) -> bool:
     return (
         scope["type"] == "http"
-        and scope["method"] == "PUT"
-        and scope["path"] == _BUNDLES
-        and dict(scope["headers"]).get(b"content-type") == _ZIP
+        and (scope["method"], scope["path"]) in _BUNDLES
+        and dict(scope["headers"]).get(b"content-type") == ZIP.encode()
     )

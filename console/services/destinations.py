@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
 
 from console.context import Context
 from console.reach import Probe, probe, where
@@ -10,6 +13,7 @@ from console.security.audited import security_changed
 from console.security.who import Who
 from console.services.errors import MissingError
 from db import pauses
+from db.dialects import Turn, in_turn
 from db.lanes import Lane, lanes
 from settings import Destination
 
@@ -27,12 +31,18 @@ class Standing:
     lane: Lane
 
 
+Known = Callable[[Standing], None]
+"""Looks at a destination in the transaction that is to change it, and raises where it may not."""
+
+
+def _as_it_is(_standing: Standing) -> None:
+    """However it stands."""
+
+
 def listed(context: Context) -> list[Standing]:
     """List the configured destinations; then others that something waits for, or was refused by."""
-    configured = [each.name for each in context.settings.destinations]
     with context.database.read() as session:
-        found = lanes(session, configured)
-    return [_standing(context, each) for each in found]
+        return _listed(context, session)
 
 
 def find(context: Context, name: str) -> Standing:
@@ -41,10 +51,8 @@ def find(context: Context, name: str) -> Standing:
     Raises:
         MissingError: there is none of this name.
     """
-    for each in listed(context):
-        if each.name == name:
-            return each
-    raise MissingError(f"There is no destination {name}.")
+    with context.database.read() as session:
+        return _find(context, session, name)
 
 
 def check(context: Context, name: str) -> Probe:
@@ -59,15 +67,16 @@ def check(context: Context, name: str) -> Probe:
     return probe(configured, context.settings)
 
 
-def pause(context: Context, who: Who, name: str, reason: str) -> None:
-    """Send a destination nothing until it is resumed; what is for it waits.
+def pause(context: Context, who: Who, name: str, reason: str, *, known: Known = _as_it_is) -> None:
+    """Send a destination nothing until it is resumed, if `known` lets it; what is for it waits.
 
     Raises:
         MissingError: there is none of this name.
     """
-    find(context, name)
     why = reason.strip() or None
     with context.database.write() as session:
+        in_turn(session, Turn.PAUSES)
+        known(_find(context, session, name))
         now = context.database.now(session)
         new = pauses.pause(session, name, by=who.name, reason=why, now=now)
     if new:
@@ -75,12 +84,30 @@ def pause(context: Context, who: Who, name: str, reason: str) -> None:
         security_changed(context, who, told, resource=name)
 
 
-def resume(context: Context, who: Who, name: str) -> None:
-    """Send a destination what waits for it; it need not be configured any more."""
+def resume(context: Context, who: Who, name: str, *, known: Known = _as_it_is) -> None:
+    """Send a destination what waits for it, if `known` lets it; it need not be configured any more.
+
+    Raises:
+        MissingError: there is none of this name.
+    """
     with context.database.write() as session:
+        in_turn(session, Turn.PAUSES)
+        known(_find(context, session, name))
         was_paused = pauses.resume(session, name, now=context.database.now(session))
     if was_paused:
         security_changed(context, who, "The destination is resumed.", resource=name)
+
+
+def _listed(context: Context, session: Session) -> list[Standing]:
+    configured = [each.name for each in context.settings.destinations]
+    return [_standing(context, each) for each in lanes(session, configured)]
+
+
+def _find(context: Context, session: Session, name: str) -> Standing:
+    for each in _listed(context, session):
+        if each.name == name:
+            return each
+    raise MissingError(f"There is no destination {name}.")
 
 
 def _standing(context: Context, lane: Lane) -> Standing:

@@ -166,6 +166,13 @@ class Bundle(Said):
     problem: str | None = Field(description="Why it cannot be used.")
 
 
+class Registered(Said):
+    """A bundle that is registered."""
+
+    name: str = Field(description="ID/VERSION.", examples=["hilum-cxr/1.0.0"])
+    new: bool = Field(description="Whether it was not there before.", examples=[True])
+
+
 class BundleAsked(Asked):
     """Which bundle, and why."""
 

@@ -73,9 +73,16 @@ class Agreement(Said):
     kappa: float | None = Field(description="Cohen's kappa; null: chance alone explains it.")
 
 
-class AgreementAsked(Asked):
+class ExportAsked(Asked):
+    """Of which verdicts."""
+
+    since: When | None = Field(
+        None, description="Given at this time or later.", examples=["2024-03-01T00:00:00Z"]
+    )
+    until: When | None = Field(None, description="Given before this time.")
+
+
+class AgreementAsked(ExportAsked):
     """Of which verdicts, and by what they are grouped."""
 
-    since: When | None = Field(None, description="Given at this time or later.")
-    until: When | None = Field(None, description="Given before this time.")
     by: Literal["bundle", "source", "station"] = "bundle"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import bundles
 from db.bundles import BundleKey
+from db.dialects import Turn, in_turn
 from db.session import Database
 from db.states import BundleRole
 from inference.bundle import Bundle, BundleError, for_site, load_bundle
@@ -22,15 +25,27 @@ class ChoiceError(Exception):
     """This bundle cannot be chosen for that; the message says why."""
 
 
+class OutdatedChoiceError(ChoiceError):
+    """Somebody else has chosen meanwhile; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("another bundle was chosen meanwhile; look anew, and decide again")
+
+
 @dataclass(frozen=True, slots=True)
 class Chooser:
-    """Somebody (`by`) who chooses, for this `reason`, if one is given."""
+    """Somebody (`by`) who chooses, for this `reason`, if one is given.
+
+    `version`: the latest choice that this is decided by (`db.bundles.version`); after another one
+    each method raises OutdatedChoiceError. None: whatever was chosen meanwhile.
+    """
 
     settings: Settings
     registry: Registry
     database: Database
     by: str
     reason: str | None = None
+    version: int | None = None
 
     def activate(self, key: BundleKey | None) -> bool:
         """Have the readings of a bundle reported, or of the configured one.
@@ -38,7 +53,7 @@ class Chooser:
         Whether it can run is the caller's to ask before (`checked`). Returns whether anything is
         different now.
         """
-        with self.database.write() as session:
+        with self._deciding() as session:
             holds = bundles.current(session, BundleRole.ACTIVE)
             if bundles.key_of(holds) == key and (holds is not None or key is None):
                 return False
@@ -54,7 +69,7 @@ class Chooser:
             NothingBeforeError: there is none.
             BundleError: it is gone or damaged; nothing was changed.
         """
-        with self.database.write() as session:
+        with self._deciding() as session:
             now = self.database.now(session)
             chosen = bundles.roll_back(session, by=self.by, reason=self.reason, now=now)
             key = bundles.key_of(chosen)
@@ -69,7 +84,7 @@ class Chooser:
         Raises:
             ChoiceError: it is the active one.
         """
-        with self.database.write() as session:
+        with self._deciding() as session:
             if key is not None and key == self._active(session):
                 raise ChoiceError(f"{name_of(key)} is the active bundle; name another one")
             if bundles.key_of(bundles.current(session, BundleRole.SHADOW)) == key:
@@ -77,6 +92,15 @@ class Chooser:
             now = self.database.now(session)
             bundles.shadow(session, key, by=self.by, reason=self.reason, now=now)
         return True
+
+    @contextmanager
+    def _deciding(self) -> Iterator[Session]:
+        """Hold a transaction in which nobody else chooses."""
+        with self.database.write() as session:
+            in_turn(session, Turn.BUNDLES)
+            if self.version is not None and bundles.version(session) != self.version:
+                raise OutdatedChoiceError
+            yield session
 
     def _active(self, session: Session) -> BundleKey:
         """Return the bundle whose readings are reported: the activated one, or the configured."""

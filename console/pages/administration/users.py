@@ -57,7 +57,7 @@ def set_role(
     role: Annotated[UserRole, Form()],
 ) -> Response:
     """Give one another role."""
-    return _after(request, context, who, lambda: users.set_role(context, who, user, role))
+    return _after(request, context, who, lambda: users.change(context, who, user, role=role))
 
 
 @router.post(f"{ROOT}/users/password")
@@ -73,13 +73,13 @@ def reset_password(request: Request, context: ContextDep, who: Admin, user: User
 @router.post(f"{ROOT}/users/disable")
 def disable(request: Request, context: ContextDep, who: Admin, user: UserId) -> Response:
     """Let one not log in any more."""
-    return _after(request, context, who, lambda: users.disable(context, who, user))
+    return _after(request, context, who, lambda: users.change(context, who, user, disabled=True))
 
 
 @router.post(f"{ROOT}/users/enable")
 def enable(request: Request, context: ContextDep, who: Admin, user: UserId) -> Response:
     """Let one log in again."""
-    return _after(request, context, who, lambda: users.enable(context, who, user))
+    return _after(request, context, who, lambda: users.change(context, who, user, disabled=False))
 
 
 @router.post(f"{ROOT}/users/remove")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.context import Context
+from console.security.scopes import Scope
 from console.services import destinations
 from console.services.destinations import Probe
 from db.models import AnsweredRequest, BundleChoice
@@ -144,6 +145,37 @@ def test_a_destination_is_paused_and_resumed(
     refused(with_pacs.call("PUT", "/destinations/none/pause", json={}), 404)
 
 
+def test_an_operator_pauses_and_resumes_and_changes_nothing_else(
+    with_pacs: Program, database: Database, fast_folder: Path
+) -> None:
+    pacs = {"kind": "dicom", "name": "pacs", "host": "127.0.0.1", "port": 104, "ae_title": "PACS"}
+    with (
+        running_console(database, fast_folder, destinations=[pacs]) as context,
+        program(context, UserRole.OPERATOR) as operator,
+        program(context, UserRole.ADMIN, Scope.READ) as reading,
+    ):
+        assert operator.get("/destinations").json()["items"][0]["name"] == "pacs"
+        paused = operator.call("PUT", "/destinations/pacs/pause", json={"reason": "x"})
+        assert paused.json()["pause"]["by"] == operator.name
+        assert operator.call("DELETE", "/destinations/pacs/pause").json()["pause"] is None
+        refused(operator.post("/destinations/pacs/echo"), 403)
+        refused(operator.get("/configuration/destinations"), 403)
+        refused(reading.call("PUT", "/destinations/pacs/pause", json={}), 403)
+
+
+def test_a_user_is_changed_in_all_or_nothing(everything: Program) -> None:
+    made = everything.post("/users", {"name": "ada", "role": "reader"}).json()["user"]
+    where = f"/users/{made['id']}"
+    both = everything.call("PATCH", where, json={"role": "operator", "disabled": True}).json()
+    assert (both["role"], both["disabled_at"] is None) == ("operator", False)
+    everything.post("/users", {"name": "other", "role": "admin"})
+    mine = f"/users/{everything.user_id}"
+    change = {"role": "reader", "disabled": True}
+    assert "yourself" in refused(everything.call("PATCH", mine, json=change), 409)["detail"]
+    assert everything.get(mine).json()["role"] == "admin"
+    refused(everything.post(f"{where}/password", headers={"If-Match": '"x"'}), 412)
+
+
 def test_a_destination_is_asked_whether_it_is_there(
     with_pacs: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +219,7 @@ def test_what_is_begun_under_a_key_and_not_done_is_not_begun_again(
 
     done = []
 
-    def roll_back(context: Context, who: object, reason: str) -> str:
+    def roll_back(context: Context, who: object, reason: str, **how: object) -> str:
         done.append(reason)
         if len(done) == 1:  # the same request comes while this one is worked on
             answer = everything.post("/bundles/rollback", {"reason": "r"}, key="k1")
@@ -242,7 +274,7 @@ def test_health_tells_what_waits(reading: Program, database: Database, clock: Cl
 
 def test_administration_needs_its_scope(context: Context) -> None:
     with program(context, UserRole.OPERATOR) as them:
-        for path in ("/users", "/tokens", "/audit", "/settings", "/bundles", "/destinations"):
+        for path in ("/users", "/tokens", "/audit", "/settings", "/bundles", "/peers"):
             answer = them.get(path)
             refused(answer, 403)
             assert 'scope="administer"' in answer.headers["WWW-Authenticate"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +57,35 @@ def test_a_days_work_by_the_client(
 
         session.get_one(Instance, study.films[0].id).path = "films/x.dcm"
     assert client.film(study.films[0].id) == b"DICM"
+
+
+def test_destinations_are_administered_by_the_client(client: Client) -> None:
+    values = {"kind": "dicom", "name": "new", "ae_title": "NEW", "host": "10.0.0.2", "port": 104}
+    added = client.add("destinations", values, "a new archive")
+    assert added.values == values
+    changed = client.change(added, {**values, "port": 105})
+    with pytest.raises(ApiError, match="412"):
+        client.change(added, {**values, "port": 106})
+    assert client.pause("new", "moving").pause is not None
+    assert client.resume("new").pause is None
+    latest = next(client.changes())
+    assert client.undo(latest.id).undoes == latest.id
+    (now,) = client.configured("destinations")
+    assert now.values == values
+    client.remove(now)
+    assert list(client.configured("destinations")) == []
+    assert changed.version == latest.id
+
+
+def test_bundles_and_exports_by_the_client(client: Client, database: Database) -> None:
+    (bundle,) = client.bundles()
+    assert client.card(bundle.name).startswith("# ")
+    with pytest.raises(ApiError, match="409"):
+        client.register(b"no zip")
+    assert client.export_worklist("csv").startswith(b"\xef\xbb\xbfid,")
+    assert json.loads(client.export_worklist("json", finding="opacity")) == []
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(client.export_verdicts())))
+    assert "README.txt" in archive.namelist()
 
 
 def test_what_is_refused_is_an_error_that_says_why(client: Client) -> None:

@@ -44,11 +44,11 @@ def test_a_training_set_is_one_that_training_reads(tmp_path: Path, pool: PoolOnD
         labelled(4, "abnormal"),
     ]
 
-    def put(name: str, data: bytes) -> None:
+    made = training_set.TrainingSet(films, store, lambda text: f"{hash(text):032x}"[-32:], pool)
+    for name, data in made.files():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-
-    written = training_set.write(films, store, lambda text: f"{hash(text):032x}"[-32:], pool, put)
+    written = made.written
     assert (written.films, written.without_boxes, written.unreadable) == (2, 1, 1)
     assert "2 films written; left out: 1 with an opacity and no box, 1 whose" in written.sentence
     read = {film.label: film for film in read_kaggle(folder)}
