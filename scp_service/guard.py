@@ -3,7 +3,8 @@
 pynetdicom gives two threads to every connection, and waits for as long as the peer likes. Here
 connections wait in one thread, over TLS or not, until each has sent a whole A-ASSOCIATE-RQ
 (PS3.8 9.3.2). They wait for a limited time, and there are so many of them at most; who comes
-beyond that takes the place of the one that has waited longest.
+beyond that takes the place of the one that has waited longest. A load balancer says first whom it
+forwards (`scp_service.proxied`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from enum import Enum
 from typing import Protocol
 
 import metrics
+from scp_service.proxied import Address, Balancers, NotProxiedError, read, sender
 from scp_service.refusals import Refusals
 from scp_service.request import UNEXPECTED, of_version_1, refusal
 from scp_service.tls import is_refusal, why
@@ -42,8 +44,6 @@ _LEAVING_SECONDS = 2.0
 """How long a peer that was refused may take to close its connection (PS3.8 9.2.1: ARTIM)."""
 _MOST_ARRIVED = 64
 _PART_BYTES = 65_536
-
-Address = tuple[str, int] | tuple[str, int, int, int]
 
 
 class Full(Enum):
@@ -70,6 +70,7 @@ class Door(Protocol):
 
 
 class _Stage(Enum):
+    ANNOUNCING = "did not say in time whom it forwards"
     SECURING = "did not finish the handshake in time"
     ASKING = "sent no whole association request in time"
     LEAVING = "was refused"
@@ -102,6 +103,7 @@ class Guard:
     def __init__(self, limits: Listener, unauthenticated: Callable[[str, str], None]) -> None:
         self._limits = limits
         self._unauthenticated = unauthenticated
+        self._balancers = Balancers(limits.proxy_protocol_from)
         self.refusals = Refusals()
         self._selector = selectors.DefaultSelector()
         self._arrived: queue.Queue[tuple[Door, socket.socket, Address]] = queue.Queue(_MOST_ARRIVED)
@@ -165,19 +167,33 @@ class Guard:
             door, connection, address = self._arrived.get()
             self._make_room(address[0])
             connection.setblocking(False)
-            try:
-                secured = door.secured(connection)
-            except OSError:  # it is gone already
-                connection.close()
-                continue
-            stage = _Stage.SECURING if secured else _Stage.ASKING
-            caller = _Caller(door, secured or connection, address, stage, self._until(stage))
+            stage = _Stage.ANNOUNCING
+            caller = _Caller(door, connection, address, stage, self._until(stage))
             self._waiting[caller] = None
-            self._selector.register(caller.connection, selectors.EVENT_READ, caller)
-            self._attend(caller)
+            self._selector.register(connection, selectors.EVENT_READ, caller)
+            if address[0] in self._balancers:
+                self._attend(caller)
+            else:
+                self._welcome(caller)
+
+    def _welcome(self, caller: _Caller) -> None:
+        """Begin with a connection whose sender is known."""
+        self._selector.unregister(caller.connection)
+        try:
+            secured = caller.door.secured(caller.connection)
+        except OSError:  # it is gone already
+            del self._waiting[caller]
+            caller.connection.close()
+            return
+        caller.connection = secured or caller.connection
+        caller.stage = _Stage.SECURING if secured else _Stage.ASKING
+        caller.deadline = self._until(caller.stage)
+        self._selector.register(caller.connection, selectors.EVENT_READ, caller)
+        self._attend(caller)
 
     def _until(self, stage: _Stage) -> float:
         seconds = {
+            _Stage.ANNOUNCING: self._limits.acse_timeout_seconds,
             _Stage.SECURING: self._limits.tls.handshake_timeout_seconds,
             _Stage.ASKING: self._limits.acse_timeout_seconds,
             _Stage.LEAVING: _LEAVING_SECONDS,
@@ -193,10 +209,13 @@ class Guard:
             crowded = hosts.most_common(1)[0][0]
         else:
             return
-        there = [caller for caller in self._waiting if caller.host == crowded]
+        self._close_one_of(crowded)
+
+    def _close_one_of(self, host: str) -> None:
+        there = [caller for caller in self._waiting if caller.host == host]
         oldest = min(there, key=lambda caller: caller.stage is not _Stage.LEAVING)
         self._attend(oldest)  # its request may have come meanwhile
-        if oldest not in self._waiting:
+        if oldest not in self._waiting or oldest.host != host:
             return
         if oldest.stage is not _Stage.LEAVING:
             self.refusals.tell(oldest.host, "too many connections wait that ask for nothing")
@@ -208,6 +227,8 @@ class Guard:
         """Go on with a connection as far as it goes without waiting."""
         try:
             match caller.stage:
+                case _Stage.ANNOUNCING:
+                    self._hear_of(caller)
                 case _Stage.SECURING:
                     self._secure(caller)
                 case _Stage.ASKING:
@@ -226,6 +247,27 @@ class Guard:
                 if is_refusal(error):
                     self._unauthenticated(caller.host, why(error))
             self._close(caller)
+
+    def _hear_of(self, caller: _Caller) -> None:
+        """Read no further than to the end of what a balancer says of whom it forwards."""
+        balancer = caller.host
+        if not caller.data and not self._balancers.announces(caller.connection, balancer):
+            self._welcome(caller)
+            return
+        try:
+            read(caller.connection, caller.data)
+            named = sender(caller.data, balancer)
+        except NotProxiedError:
+            self.refusals.tell(balancer, "a balancer must begin with the PROXY protocol")
+            self._close(caller)
+            return
+        caller.data.clear()
+        if named is not None:
+            waiting = sum(each.host == named[0] for each in self._waiting)
+            if waiting >= self._limits.max_waiting_per_address:
+                self._close_one_of(named[0])
+            caller.address = named
+        self._welcome(caller)
 
     def _secure(self, caller: _Caller) -> None:
         assert isinstance(caller.connection, ssl.SSLSocket)

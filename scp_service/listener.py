@@ -33,6 +33,7 @@ from scp_service.commitment.answering import Answerer
 from scp_service.commitment.asking import record_answer
 from scp_service.commitment.messages import PUSH_MODEL
 from scp_service.guard import Guard
+from scp_service.proxied import Balancers
 from scp_service.receive import handle_store, receiving
 from scp_service.server import Server
 from scp_service.tls_server import TlsServer
@@ -190,19 +191,19 @@ def _admit(
     known = settings.peer(calling, requestor.address) is not None
     commits = not known and _commits(settings, calling, requestor.address)
     ourselves = _is_ourselves(settings, calling, requestor.address)
-    if settings.peers and not (known or commits or ourselves):
+    balancer = requestor.address in Balancers(settings.listener.proxy_protocol_from)
+    if settings.peers and not (known or commits or ourselves or balancer):
         _log.warning("An association from %s was rejected: not a known peer.", requestor.address)
         refusals.add(requestor.address, "its AE title is that of no peer here", calling=calling)
         _reject(event, Rejection.CALLING_AE_NOT_RECOGNISED)
     elif store.free_bytes() < settings.listener.min_free_bytes:
         _log.error("Associations are refused: the data folder is almost full.")
         _reject(event, Rejection.TEMPORARY_CONGESTION)
-    elif settings.peers and commits:
+    elif settings.peers and not (known or ourselves):
+        allowed = (PUSH_MODEL, VERIFICATION) if commits else (VERIFICATION,)
         acceptor = event.assoc.acceptor
         acceptor.supported_contexts = [
-            context
-            for context in acceptor.supported_contexts
-            if context.abstract_syntax in (PUSH_MODEL, VERIFICATION)
+            context for context in acceptor.supported_contexts if context.abstract_syntax in allowed
         ]
 
 

@@ -17,7 +17,8 @@ from pynetdicom.transport import AssociationServer
 
 from scp_service.admitted import AdmittedHandler
 from scp_service.budget import Budget
-from scp_service.guard import Address, Full, Guard
+from scp_service.guard import Full, Guard
+from scp_service.proxied import Address
 from scp_service.sockets import set_options
 from settings import Listener
 

@@ -1,9 +1,10 @@
 """What a configuration permits and nobody can mean: destinations that get nothing, logins that
-everybody can read, backups that are lost with what they are of."""
+everybody can read, balancers that are everybody, backups that are lost with what they are of."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from ipaddress import ip_network
 
 from settings.destinations import Destination
 from settings.model import Settings
@@ -24,6 +25,12 @@ def doubts(settings: Settings) -> Iterator[str]:
                     f"{what} {peer.name} gets our login unencrypted, since its url starts with"
                     " http://; use https"
                 )
+    for network in settings.listener.proxy_protocol_from:
+        if ip_network(network, strict=False).prefixlen == 0:
+            yield (
+                "anybody may say to be any sender, since listener.proxy_protocol_from holds every"
+                " address; name the load balancers alone"
+            )
     folder = settings.backup.folder
     if folder is not None and settings.data_path in (at := folder.expanduser().absolute()).parents:
         yield f"backups go to {at}, which is lost together with data_dir; set another backup.folder"

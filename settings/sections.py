@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from settings.fields import AETitle, Port, Section
+from settings.fields import AETitle, Network, Port, Section
 from settings.tls import ServerTls, Trust
 
 # What the decoders of `inference.decode` can decode; a test decodes one film of each.
@@ -83,6 +83,12 @@ class Listener(Section):
     )
     max_waiting_per_address: int = Field(
         64, ge=1, le=256, description="How many of them may be of one address."
+    )
+    proxy_protocol_from: tuple[Network, ...] = Field(
+        (),
+        description="Addresses or networks of load balancers, whose connections must begin with the"
+        " PROXY protocol (v1 or v2): senders are known by the address that it names. They may call"
+        " by any AE title themselves, for an echo alone; empty: there are none.",
     )
     max_pdu_bytes: int = Field(
         262_144, ge=4096, le=16_777_216, description="Largest PDU that peers may send, in bytes."
