@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from fnmatch import fnmatch
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,9 +21,16 @@ ROLES = {"listener": "listen", "worker": "work", "deliver": "deliver", "schedule
 Service = dict[str, Any]
 
 
+class _Loader(yaml.SafeLoader):
+    """Knows Compose's own tag for what an override takes away."""
+
+
+_Loader.add_constructor("!reset", lambda loader, node: loader.construct_sequence(node))
+
+
 def load(file: str) -> dict[str, Any]:
     """Read a compose file with its merge keys resolved."""
-    return cast(dict[str, Any], yaml.safe_load((ROOT / file).read_text(encoding="utf-8")))
+    return cast(dict[str, Any], yaml.load((ROOT / file).read_text(encoding="utf-8"), _Loader))
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +197,32 @@ def test_the_console_starts_only_when_asked_for_and_answers_where_it_is_publishe
         if key.startswith("HILUM_")
     }
     assert settings.load(environ=variables).settings.console.host == "0.0.0.0"
+
+
+def test_the_cluster_puts_haproxy_in_front_of_listeners_that_believe_it_alone(
+    services: dict[str, Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    override = load("docker-compose.cluster.yml")
+    over = override["services"]
+    assert set(over) == {"haproxy", "listener", "worker"}
+    assert over["listener"]["ports"] == [], "HAProxy takes the port"
+    assert over["haproxy"]["ports"] == services["listener"]["ports"]
+    assert all(over[name]["deploy"]["replicas"] >= 2 for name in ("listener", "worker"))
+
+    loaded = settings.load(environ=over["listener"]["environment"]).settings
+    address = over["haproxy"]["networks"]["default"]["ipv4_address"]
+    assert loaded.listener.proxy_protocol_from == (address,)
+    (pool,) = override["networks"]["default"]["ipam"]["config"]
+    assert ip_address(address) in ip_network(pool["subnet"])
+    assert ip_address(address) not in ip_network(pool["ip_range"]), "another one may get it"
+
+    (config,) = over["haproxy"]["configs"]
+    file = ROOT / override["configs"][config["source"]]["file"]
+    text = file.read_text(encoding="utf-8")
+    assert f"listener:{settings.Settings().listener.port} check" in text
+    assert f"bind :{settings.Settings().listener.port}" in text
+    assert re.search(r":\d+\.\d+\.\d+-", over["haproxy"]["image"])
 
 
 def test_the_override_gives_the_worker_a_gpu_and_changes_nothing_else(
