@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -74,7 +75,8 @@ class Bucket:
 
     def put(self, relative: str, data: bytes, *, seconds: float) -> None:
         """Store an object; on return the store has acknowledged it."""
-        self._call(lambda: self._files._pipe_file(self._key(relative), data), seconds)
+        begin = partial(self._files._pipe_file, self._key(relative), data)
+        self._call(begin, seconds, may_lack=False)
 
     def get(self, relative: str) -> bytes:
         """Return an object.
@@ -83,27 +85,30 @@ class Bucket:
             FileNotFoundError: there is none of this name.
             AwayError: the store does not answer.
         """
-        found = self._call(lambda: self._files._cat_file(self._key(relative)), self.seconds)
+        found = self._call(partial(self._files._cat_file, self._key(relative)), self.seconds)
         assert isinstance(found, bytes)
         return found
 
     def delete(self, relative: str) -> None:
         """Delete an object; one that is gone already is no error."""
         with suppress(FileNotFoundError):
-            self._call(lambda: self._files._rm_file(self._key(relative)), self.seconds)
+            self._call(partial(self._files._rm_file, self._key(relative)), self.seconds)
 
     def ping(self) -> None:
         """See whether the bucket is there, and lets us in."""
-        head = self._files._call_s3
-        self._call(lambda: head("head_bucket", Bucket=self.name), self.seconds, is_of_bucket=True)
+        head = partial(self._files._call_s3, "head_bucket", Bucket=self.name)
+        self._call(head, self.seconds, may_lack=False)
 
     def _key(self, relative: str) -> str:
         return f"{self._prefix}/{relative}"
 
     def _call(
-        self, begin: Callable[[], Awaitable[T]], seconds: float, *, is_of_bucket: bool = False
+        self, begin: Callable[[], Awaitable[T]], seconds: float, *, may_lack: bool = True
     ) -> T:
-        """Call the store; what is not done after `seconds` is cancelled."""
+        """Call the store; what is not done after `seconds` is cancelled.
+
+        `may_lack`: the call is about an object that there may not be.
+        """
 
         async def within() -> T:
             return await asyncio.wait_for(begin(), seconds)
@@ -115,7 +120,7 @@ class Bucket:
             raise AwayError(f"it does not answer within {seconds:g} s") from None
         except Exception as error:
             code = _code(error)
-            if isinstance(error, FileNotFoundError) and code != "NoSuchBucket" and not is_of_bucket:
+            if isinstance(error, FileNotFoundError) and code != "NoSuchBucket" and may_lack:
                 raise FileNotFoundError(2, "there is no such object") from None
             raise AwayError(_REASONS.get(code) or _in_words(error, code)) from None
 

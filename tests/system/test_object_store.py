@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 from pydicom import dcmread
+from sqlalchemy import select
 
-from db.models import Instance
-from tests.peers import StoreSCP, dcmsend, run_hilum, wait_until
+from db.models import Instance, Task
+from tests.peers import StoreSCP, dcmsend, hilum_process, run_hilum, wait_until
 from tests.peers.bucket import S3Server, environment, s3_server
 from tests.peers.process import free_port
 from tests.system.whole import Whole, destination, make_films, whole
@@ -156,3 +157,38 @@ def test_kill_9_of_the_service_while_films_come_leaves_no_orphan_in_the_bucket(
             _assert_all_in_the_bucket(service, server)
         sent = [dcmread(path, stop_before_pixels=True) for path in storescp.files()]
         assert sum(each.Modality == "SR" for each in sent) == len(films)
+
+
+@pytest.mark.long
+def test_a_film_that_waits_on_another_machine_is_read_once_it_has_gone_up(
+    tmp_path: Path, storescp: StoreSCP
+) -> None:
+    """Until then its task is tried again, and none of that counts as an attempt."""
+    [film] = make_films(tmp_path / "films", 1)
+    to_pacs = destination(storescp.port, storescp.ae_title)
+    with (
+        s3_server(tmp_path / "s3") as server,
+        whole(tmp_path, destinations=[to_pacs], env=server.env) as service,
+    ):
+        cut_off = {**service.env, **environment(free_port())}
+        with hilum_process(["listen"], cut_off, folder=tmp_path) as listener:
+            listener.wait_for(service.answers, seconds=60)
+            assert dcmsend([film], service.port).accepted == 1
+        database = {"HILUM_DATABASE_URL": f"sqlite:///{service.data / 'hilum.sqlite'}"}
+        there = {**service.env, **database, "HILUM_DATA_DIR": str(tmp_path / "elsewhere")}
+        with (
+            hilum_process(["work"], there, folder=tmp_path) as worker,
+            hilum_process(["deliver"], there, folder=tmp_path),
+        ):
+            worker.wait_for("may still wait on the machine that it came to", seconds=60)
+            [task] = wait_until(lambda: _waiting(service), "a task that waits")
+            assert (task.kind, task.state, task.attempts) == ("read", "ready", 0)
+            with hilum_process(["listen"], service.env, folder=tmp_path):
+                storescp.wait_for_files(2)
+                service.wait_until_idle(1)
+                _assert_all_in_the_bucket(service, server)
+
+
+def _waiting(service: Whole) -> list[Task]:
+    with service.database.read() as session:
+        return [task for task in session.scalars(select(Task)) if task.state == "ready"]
