@@ -30,6 +30,8 @@ bundle_app = typer.Typer(no_args_is_help=True, help="Model bundles: which there 
 app.add_typer(bundle_app, name="bundle")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail (PS3.15 A.5).")
 app.add_typer(audit_app, name="audit")
+storage_app = typer.Typer(no_args_is_help=True, help="Films and results in a bucket (S3).")
+app.add_typer(storage_app, name="storage")
 user_app = typer.Typer(no_args_is_help=True, help="Who may log in to the console.")
 app.add_typer(user_app, name="user")
 verdicts_app = typer.Typer(no_args_is_help=True, help="What readers say of the readings.")
@@ -398,6 +400,20 @@ def schema(
     if to is not None:
         versions.take_back(settings, to)
     _say(versions.version(settings))
+
+
+@storage_app.command("back")
+def storage_back() -> None:
+    """Bring films and results back from the bucket into data_dir; stop Hilum before.
+
+    Exit code 1 where one is lost.
+    """
+    from commands.storage import back
+
+    sentence, good = back(_load().settings)
+    _say(sentence)
+    if not good:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -151,7 +151,7 @@ class FileStore:
         }
         try:
             for name, data in results.items():
-                _write_synced(partials[name], [data])
+                write_synced(partials[name], [data])
             for name, partial in partials.items():
                 partial.replace(self.path(paths[name]))
         except OSError:
@@ -213,7 +213,7 @@ class Intake:
         relative = f"films/{received_at:%Y/%m/%d}/{name}.dcm"
         partial = self._partial(relative)
         try:
-            _write_synced(partial, parts)
+            write_synced(partial, parts)
             self._store.keep(relative, partial)
         except OSError:
             self._store.discard(relative)
@@ -307,7 +307,8 @@ def is_alive(folder: Path) -> bool:
     return False
 
 
-def _write_synced(path: Path, parts: Sequence[bytes | memoryview]) -> None:
+def write_synced(path: Path, parts: Sequence[bytes | memoryview]) -> None:
+    """Write a new file; its content is durable, its name is once its folder is synced."""
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         for part in parts:

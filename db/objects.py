@@ -31,6 +31,7 @@ from db.files import (
     exclusive,
     is_alive,
     sync_folder,
+    write_synced,
 )
 from settings import Settings
 
@@ -130,6 +131,28 @@ class ObjectStore(FileStore):
                 if not fetched.users:
                     path.unlink(missing_ok=True)
                     del self._fetched[relative]
+
+    def bring_back(self, relative: str, sha256: str) -> bool:
+        """Keep a file in the data folder, durably; False where it is there already.
+
+        Raises:
+            FileNotFoundError: it is nowhere.
+            OSError: the store or the disk failed, or it differs from its digest.
+        """
+        path = self.path(relative)
+        if path.exists():
+            return False
+        data = self.read(relative, sha256)
+        self.make_folder(path.parent)
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+        try:
+            write_synced(partial, [data])
+            partial.rename(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+        return True
 
     def digest(self, relative: str) -> str | None:
         """Return the SHA-256 of a file, or None where it is missing.

@@ -130,7 +130,7 @@ def _pack(pack: _Pack, database: Database, store: FileStore, now: datetime) -> P
             for number, (table, lines) in enumerate(dumped(connection)):
                 pack.add(f"rows/{number:06}-{table}.jsonl", lines)
                 rows += lines.count(b"\n")
-            named = _named(connection)
+            named = named_files(connection)
     finally:
         shutil.rmtree(scratch)
     missing, damaged = _add_named(pack, named, database, store)
@@ -142,7 +142,7 @@ def _pack(pack: _Pack, database: Database, store: FileStore, now: datetime) -> P
     return Packed(rows, files, 0, missing, damaged)
 
 
-def _named(connection: Connection) -> dict[str, str]:
+def named_files(connection: Connection) -> dict[str, str]:
     """Map the path of every film and result to the digest that it was stored with."""
     return {
         path: digest

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from db.models import Instance, Task
 from tests.peers import StoreSCP, dcmsend, hilum_process, run_hilum, wait_until
-from tests.peers.bucket import S3Server, environment, s3_server
+from tests.peers.bucket import BUCKET, PREFIX, S3Server, environment, s3_server
 from tests.peers.process import free_port
 from tests.system.whole import Whole, destination, make_films, whole
 
@@ -192,3 +192,30 @@ def test_a_film_that_waits_on_another_machine_is_read_once_it_has_gone_up(
 def _waiting(service: Whole) -> list[Task]:
     with service.database.read() as session:
         return [task for task in session.scalars(select(Task)) if task.state == "ready"]
+
+
+@pytest.mark.slow
+def test_a_data_folder_goes_into_a_bucket_and_comes_back(tmp_path: Path) -> None:
+    films = make_films(tmp_path / "films", 2, size=256)
+    with s3_server(tmp_path / "s3") as server, whole(tmp_path) as service:
+        with hilum_process(["listen"], service.env, folder=tmp_path) as listener:
+            listener.wait_for(service.answers, seconds=60)
+            assert dcmsend(films, service.port).accepted == 2
+        service.assert_no_orphans()
+        in_bucket = {**service.env, **server.env}
+        with hilum_process(["listen"], in_bucket, folder=tmp_path):
+            _assert_all_in_the_bucket(service, server)
+        back = run_hilum(["storage", "back"], in_bucket, folder=tmp_path)
+        assert back.returncode == 0, back.stderr
+        assert "2 of 2 are in" in " ".join(back.stdout.split())
+        service.assert_no_orphans()
+        for each in service.instances():
+            data = (service.data / each.path).read_bytes()
+            assert hashlib.sha256(data).hexdigest() == each.file_sha256
+
+        lost = service.instances()[0].path
+        server.client.delete_object(Bucket=BUCKET, Key=f"{PREFIX}/{lost}")
+        (service.data / lost).unlink()
+        again = run_hilum(["storage", "back"], in_bucket, folder=tmp_path)
+        assert again.returncode == 1
+        assert "BUT 1 files are not in the bucket" in " ".join(again.stdout.split())

@@ -268,7 +268,7 @@ def test_a_disk_that_fails_is_no_success_and_the_same_film_may_come_again(
     film = cr()
     with stow(database, store) as settings:
         with monkeypatch.context() as patched:
-            patched.setattr("db.files._write_synced", _full)
+            patched.setattr("db.files.write_synced", _full)
             answer = post(settings, multipart(file(film)))
         assert (answer.status, answer.told) == (503, {FAILED: [(film.SOPInstanceUID, 0xA700)]})
         assert post(settings, multipart(file(film))).status == 200
