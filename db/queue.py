@@ -197,18 +197,19 @@ def claim(
 def extend(
     session: Session, leases: Sequence[Lease], *, now: datetime, lease_seconds: float
 ) -> int:
-    """Move the end of leases that are still ours; return how many still were."""
-    kept = 0
-    for lease in leases:
-        kept += _rowcount(
-            session.execute(
-                update(Task)
-                .where(*_ours(lease))
-                .values(lease_until=now + timedelta(seconds=lease_seconds))
-                .execution_options(synchronize_session=False)
-            )
+    """Move the end of leases that are still ours; return how many that were.
+
+    What another transaction is recording at the moment is left out, not waited for.
+    """
+    ours = _held(session, leases, skip_locked=True)
+    if ours:
+        session.execute(
+            update(Task)
+            .where(Task.id.in_(ours))
+            .values(lease_until=now + timedelta(seconds=lease_seconds))
+            .execution_options(synchronize_session=False)
         )
-    return kept
+    return len(ours)
 
 
 def still_held(session: Session, leases: Sequence[Lease]) -> set[int]:
@@ -216,13 +217,7 @@ def still_held(session: Session, leases: Sequence[Lease]) -> set[int]:
 
     Whoever records many outcomes in one transaction asks this first and leaves the others out.
     """
-    tokens = {lease.task_id: lease.token for lease in leases}
-    rows = session.execute(
-        select(Task.id, Task.token)
-        .where(Task.id.in_(tokens), Task.state == TaskState.LEASED)
-        .with_for_update()
-    )
-    return {row.id for row in rows if tokens[row.id] == row.token}
+    return _held(session, leases, skip_locked=False)
 
 
 def finish(session: Session, lease: Lease) -> None:
@@ -424,6 +419,19 @@ def _leases(rows: Iterable[Any], until: datetime) -> list[Lease]:
         )
         for row in rows
     ]
+
+
+def _held(session: Session, leases: Sequence[Lease], *, skip_locked: bool) -> set[int]:
+    """Lock the tasks whose leases are ours, always in the same order: else two could wait for each
+    other."""
+    tokens = {lease.task_id: lease.token for lease in leases}
+    rows = session.execute(
+        select(Task.id, Task.token)
+        .where(Task.id.in_(tokens), Task.state == TaskState.LEASED)
+        .order_by(Task.id)
+        .with_for_update(skip_locked=skip_locked)
+    )
+    return {row.id for row in rows if tokens[row.id] == row.token}
 
 
 def _ready(kind: TaskKind, lane: str, now: datetime) -> tuple[ColumnElement[bool], ...]:

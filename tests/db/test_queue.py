@@ -478,3 +478,18 @@ def test_who_records_many_outcomes_learns_which_leases_are_lost(
     assert [each.task_id for each in take_lost(database)] == [lost.task_id]
     with database.write() as session:
         assert queue.still_held(session, [kept, lost]) == {kept.task_id}
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_leases_are_extended_without_waiting_for_those_that_are_being_recorded(
+    database: Database,
+) -> None:
+    """Each would wait for what the other has locked, and PostgreSQL would end one of them."""
+    enqueue(database, 1, 2)
+    first, second = claim(database, READ)
+    with database.write() as recording:
+        assert queue.still_held(recording, [second]) == {second.task_id}
+        with database.write() as keeping:
+            now = database.now(keeping)
+            assert queue.extend(keeping, [first, second], now=now, lease_seconds=60) == 1
+        assert queue.still_held(recording, [first]) == {first.task_id}
