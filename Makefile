@@ -9,7 +9,7 @@
 # make sbom                 the bill of materials of what is installed, in dist/sbom.cdx.json (CycloneDX)
 # make audit                whether anything that is installed has a known hole (asks a service on the network)
 # make fuzz SEED=1 CASES=1000 so many wrong conversations with the listener (100,000 if not told)
-# make bench                the benchmarks (FILMS=folder of films to send)
+# make bench FILMS=folder   the benchmarks on a folder of films, quickly (NAME=decode: one of them; FULL=1: at length)
 #
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these). PYTHON=path names one.
 
@@ -19,6 +19,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTHON ?=
 FILMS ?=
+NAME ?=
+FULL ?=
 PYTEST_ARGS ?=
 # Test files that run at once; 0 runs one after the other in this process.
 TEST_WORKERS ?= 2
@@ -72,7 +74,7 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz.pdus --seed $(SEED) --cases $(CASES)
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m bench.whole_way $(if $(FILMS),--films '$(FILMS)')
+	$(BIN)/python -m bench $(NAME) $(if $(FILMS),--films '$(FILMS)') $(if $(FULL),--full)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'Installing Hilum into $(VENV); the first time takes some minutes.'
