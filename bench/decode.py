@@ -3,9 +3,9 @@
     python -m bench.decode --films FOLDER --count 100
 
 Ours, which checks what a film declares before it decodes it; pydicom's `pixel_array`; and, where
-all films are JPEG Baseline, the frame alone by simplejpeg, OpenCV and TensorFlow's `tf.io.decode_jpeg`.
-Figures are medians of the rounds, in each of which every decoder reads the same films. The record
-is kept in runs/.
+all films are JPEG Baseline, the frame alone by simplejpeg, OpenCV and `tf.io.decode_jpeg`. Figures
+are medians of the rounds, in each of which every decoder reads the same films. The record is kept
+in runs/.
 """
 
 from __future__ import annotations
