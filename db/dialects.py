@@ -25,6 +25,7 @@ class Turn(IntEnum):
     BUNDLES = 2
     PAUSES = 3
     USERS = 4
+    LOGINS = 5
 
 
 _TURNS = 0x48494C

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, joinedload
 
+from db.dialects import Turn, in_turn
 from db.people import LoginAttempt, LoginSession, User
 
 _TOUCH = timedelta(seconds=60)
@@ -19,11 +20,16 @@ _TOUCH = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many attempts may fail within a time, for one account and from one address."""
+    """How many attempts may fail within a time before the next one waits: twice as long each time.
 
-    window: timedelta = timedelta(minutes=15)
-    per_account: int = 10
+    Counted are those for one account from one address, and all from one address. What comes from
+    one address bars nobody elsewhere.
+    """
+
+    window: timedelta = timedelta(hours=1)
+    per_account: int = 5
     per_address: int = 30
+    longest: timedelta = timedelta(minutes=15)
 
 
 def begin(
@@ -95,23 +101,35 @@ def end_all(session: Session, user_id: int) -> None:
     session.execute(delete(LoginSession).where(LoginSession.user_id == user_id))
 
 
-def attempt(session: Session, account: str, address: str, limits: Limits, now: datetime) -> None:
-    """Write down an attempt; it is to be committed before `is_barred` is asked."""
+def attempt(
+    session: Session, account: str, address: str, limits: Limits, now: datetime
+) -> timedelta:
+    """Take up an attempt to log in; return how long it has to wait first.
+
+    Zero: it may be made now, and counts until it is forgiven. One that has to wait counts for
+    nothing, so that nobody who asks too early waits longer for it.
+    """
+    in_turn(session, Turn.LOGINS)
     session.execute(delete(LoginAttempt).where(LoginAttempt.at <= now - limits.window))
-    session.add(LoginAttempt(account=account, address=address, at=now))
-
-
-def is_barred(session: Session, account: str, address: str, limits: Limits, now: datetime) -> bool:
-    """Tell whether too many attempts have failed for an account or from an address."""
-
-    def count(of: ColumnElement[bool]) -> int:
-        recent = select(func.count()).where(of, LoginAttempt.at > now - limits.window)
-        return session.scalar(recent) or 0
-
-    return (
-        count(LoginAttempt.account == account) > limits.per_account
-        or count(LoginAttempt.address == address) > limits.per_address
+    here = LoginAttempt.address == address
+    wait = max(
+        _wait(session, here & (LoginAttempt.account == account), limits.per_account, limits, now),
+        _wait(session, here, limits.per_address, limits, now),
     )
+    if not wait:
+        session.add(LoginAttempt(account=account, address=address, at=now))
+    return wait
+
+
+def _wait(
+    session: Session, of: ColumnElement[bool], free: int, limits: Limits, now: datetime
+) -> timedelta:
+    """Return how long the next of such attempts waits; `free` of them wait for nothing."""
+    count, last = session.execute(select(func.count(), func.max(LoginAttempt.at)).where(of)).one()
+    if count < free:
+        return timedelta()
+    pause = min(timedelta(seconds=2.0 ** min(count - free + 1, 32)), limits.longest)
+    return max(last + pause - now, timedelta())
 
 
 def forgive(session: Session, account: str, address: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Annotated
 
@@ -21,7 +22,6 @@ from db.people import User
 router = APIRouter(include_in_schema=False)
 
 _WRONG = "Name or password is wrong."
-_BARRED = "Too many attempts have failed. Wait 15 minutes, and try again."
 
 
 @router.get("/login")
@@ -49,9 +49,12 @@ def log_in(
         return _form(request, back, name, sentence, 403)
     csrf.check(request, shown)
     account, address = digest(accounts.normal(name)), network_of(address_of(request))
-    if _is_barred(context, account, address):
+    with context.database.write() as session:
+        wait = logins.attempt(session, account, address, LIMITS, context.database.now(session))
+    if wait:
         audited.login_failed(context, name, address_of(request), "too many attempts")
-        return _form(request, back, name, _BARRED, 429, {"Retry-After": "900"})
+        seconds = math.ceil(wait.total_seconds())
+        return _form(request, back, name, _barred(seconds), 429, {"Retry-After": str(seconds)})
     with context.database.read() as session:
         user = accounts.find(session, name)
     if user is not None and user.disabled_at is not None:
@@ -135,14 +138,9 @@ def _form(
     return response
 
 
-def _is_barred(context: Context, account: str, address: str) -> bool:
-    """Count an attempt, and tell whether it is one too many. It is committed before it is counted,
-    so that of many at once none slips through."""
-    with context.database.write() as session:
-        now = context.database.now(session)
-        logins.attempt(session, account, address, LIMITS, now)
-    with context.database.read() as session:
-        return logins.is_barred(session, account, address, LIMITS, now)
+def _barred(seconds: int) -> str:
+    long = f"{seconds} seconds" if seconds < 100 else f"{math.ceil(seconds / 60)} minutes"
+    return f"Too many attempts have failed. Wait {long}, and try again."
 
 
 def _hash_anew(context: Context, user_id: int, password: str) -> None:

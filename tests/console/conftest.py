@@ -12,10 +12,24 @@ from console.context import Context
 from db.session import Database
 from db.states import UserRole
 from tests.console.browsing import Person, person, running_console
-from tests.db.databases import clock, fast_folder, fresh_sqlite, migrated_sqlite
+from tests.db.databases import (
+    clock,
+    fast_folder,
+    fresh_postgres,
+    fresh_sqlite,
+    migrated_postgres,
+    migrated_sqlite,
+)
 from tests.db.makers import Clock
 
-__all__ = ["clock", "fast_folder", "fresh_sqlite", "migrated_sqlite"]
+__all__ = [
+    "clock",
+    "fast_folder",
+    "fresh_postgres",
+    "fresh_sqlite",
+    "migrated_postgres",
+    "migrated_sqlite",
+]
 
 
 @pytest.fixture

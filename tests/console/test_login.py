@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
+from console.app import make_app
 from console.context import Context
+from db import logins
 from db.models import LoginAttempt, LoginSession, User
 from db.session import Database
 from db.states import UserRole
@@ -160,40 +165,86 @@ def test_another_password_logs_out_the_other_sessions(reader: Person, context: C
         assert reader.get("/").status_code == 200
 
 
-def test_an_account_is_barred_after_too_many_failures_also_in_another_process(
+def fail(client: TestClient, name: str = "ada") -> int:
+    return log_in(client, name, "something else").status_code
+
+
+@contextmanager
+def browser_at(context: Context, address: str) -> Iterator[TestClient]:
+    """Open a browser elsewhere."""
+    made = TestClient(make_app(context), follow_redirects=False, client=(address, 50_000))
+    with made as client:
+        yield client
+
+
+def test_who_fails_again_and_again_waits_longer_each_time_also_in_another_process(
     context: Context, clock: Clock, database: Database, fast_folder: Path
 ) -> None:
     add_user(context, "ada")
     with ExitStack() as stack:
         second = stack.enter_context(running_console(database, fast_folder))
         one, other = (stack.enter_context(browser(each)) for each in (context, second))
-        for attempt in range(10):
-            client = one if attempt % 2 else other
-            assert log_in(client, "ada", "something else").status_code == 401
-        barred = log_in(other, "ada")
-        assert barred.status_code == 429
-        assert "Wait 15 minutes" in barred.text
-        assert log_in(one, "Ada").status_code == 429
-        clock.move(minutes=16)
+        for attempt in range(5):
+            assert fail(one if attempt % 2 else other) == 401
+        waits = []
+        for _ in range(11):
+            barred = log_in(other, "Ada")
+            assert barred.status_code == 429
+            assert log_in(one, "ada").status_code == 429  # asking too early costs nothing
+            waits.append(int(barred.headers["Retry-After"]))
+            clock.move(seconds=waits[-1])
+            assert fail(one) == 401
+        assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]
+        assert "Wait 15 minutes" in log_in(one, "ada").text
+        clock.move(minutes=15)
         assert log_in(one, "ada").status_code == 303
 
 
-def test_an_address_is_barred_after_too_many_names(context: Context) -> None:
+def test_nobody_is_kept_out_by_who_fails_elsewhere(context: Context) -> None:
+    add_user(context, "ada")
+    with browser_at(context, "10.0.0.1") as attacker, browser_at(context, "10.0.0.2") as ada:
+        for _ in range(40):
+            fail(attacker)
+        assert log_in(attacker, "ada").status_code == 429
+        assert log_in(ada, "ada").status_code == 303
+        assert log_in(attacker, "ada").status_code == 429  # that she is in forgives nobody else
+
+
+def test_an_address_waits_after_too_many_names(context: Context, clock: Clock) -> None:
     with browser(context) as client:
         for number in range(30):
-            assert log_in(client, f"name{number}", "something else").status_code == 401
-        assert log_in(client, "one more", "something else").status_code == 429
+            assert fail(client, f"name{number}") == 401
+        barred = log_in(client, "one more", "something else")
+        assert (barred.status_code, barred.headers["Retry-After"]) == (429, "2")
+        clock.move(seconds=2)
+        assert fail(client, "one more") == 401
+        assert fail(client, "another") == 429
+
+
+def test_of_many_attempts_at_once_no_more_are_made_than_one_after_the_other(
+    fresh_postgres: Callable[[], str], clock: Clock
+) -> None:
+    limits = logins.Limits()
+
+    def attempt(_: int) -> bool:
+        with database.write() as session:
+            return not logins.attempt(session, "a", "10.0.0.1", limits, clock())
+
+    opened = closing(Database(fresh_postgres(), clock=clock))
+    with opened as database, ThreadPoolExecutor(12) as pool:
+        made = sum(pool.map(attempt, range(12)))
+    assert made == limits.per_account
 
 
 def test_who_logs_in_starts_again_at_none(context: Context) -> None:
     add_user(context, "ada")
     with browser(context) as client:
-        for _ in range(9):
-            log_in(client, "ada", "something else")
+        for _ in range(4):
+            fail(client)
         assert log_in(client, "ada").status_code == 303
     with browser(context) as client:
-        for _ in range(10):
-            assert log_in(client, "ada", "something else").status_code == 401
+        for _ in range(5):
+            assert fail(client) == 401
 
 
 def test_the_trail_tells_of_logins_and_keeps_no_text_that_is_no_name(context: Context) -> None:
