@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from console.api.examples import add_examples
 from console.api.routes import router_of
 from console.security.access import Reader, role_needed
 from console.security.scopes import scope_of
@@ -71,6 +72,7 @@ def _made(app: FastAPI) -> dict[str, Any]:
                 scope = scope_of(role_needed(route)).value
                 operation["security"] = [{"token": [scope]}, {"session": []}]
                 operation["description"] = f"{operation['description']}\n\nScope: `{scope}`."
+    add_examples(made)
     return made
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from console.pages import (
     administration,
+    api_page,
     films,
     health,
     login,
@@ -29,5 +30,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     study_done.router,
     films.router,
     verdicts.router,
+    api_page.router,
     *administration.ROUTERS,
 )
