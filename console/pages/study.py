@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -55,6 +57,7 @@ def study(
         bundles=context.pictures.labels() if who.role.may(UserRole.OPERATOR) else [],
         is_open=found.study.state is StudyState.OPEN,
         longest_comment=LONGEST_COMMENT,
+        key=str(uuid.uuid4()),
     )
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form
+from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from console.context import ContextDep
+from console.context import Context, ContextDep
 from console.security.access import Operator, Reader
+from console.security.who import Who
 from console.services import study
+from db import answered
 from db.verdicts import NewVerdict, VerdictError
 
 router = APIRouter(include_in_schema=False)
+
+
+Key = Annotated[str, Form(max_length=64)]
+"""What the page has made up for its buttons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +60,49 @@ DONE = {
 
 
 @router.post("/studies/{study_id}/resend")
-def resend(study_id: int, context: ContextDep, who: Operator) -> Response:
+def resend(study_id: int, context: ContextDep, who: Operator, key: Key = "") -> Response:
     """Send everything of the latest report again."""
-    with context.database.write() as session:
+
+    def act(session: Session) -> int:
         now = context.database.now(session)
-        count = study.resend(session, who, study_id, everything=True, now=now).count
-    study.told(context, who, study_id, f"Sent again: {count} objects.")
+        return study.resend(session, who, study_id, everything=True, now=now).count
+
+    count = _once(context, who, study_id, key, "resend", act, "Sent again: {} objects.")
     return _back(study_id, "sent", count)
 
 
 @router.post("/studies/{study_id}/retry")
-def retry(study_id: int, context: ContextDep, who: Operator) -> Response:
+def retry(study_id: int, context: ContextDep, who: Operator, key: Key = "") -> Response:
     """Put back to work what failed or waits."""
-    with context.database.write() as session:
-        count = study.retry(session, who, study_id, now=context.database.now(session)).count
-    study.told(context, who, study_id, f"Tried again: {count} images, reports or deliveries.")
-    return _back(study_id, "retried", count)
+
+    def act(session: Session) -> int:
+        return study.retry(session, who, study_id, now=context.database.now(session)).count
+
+    told = "Tried again: {} images, reports or deliveries."
+    return _back(study_id, "retried", _once(context, who, study_id, key, "retry", act, told))
 
 
 @router.post("/studies/{study_id}/read")
 def read(
-    study_id: int, context: ContextDep, who: Operator, bundle: Annotated[str, Form()] = ""
+    study_id: int,
+    context: ContextDep,
+    who: Operator,
+    bundle: Annotated[str, Form()] = "",
+    key: Key = "",
 ) -> Response:
     """Have the films read again: by the active bundle for a further revision, or by another one.
 
     What another one says is kept for comparison, and is sent to nobody.
     """
     if bundle:
-        beside = study.read_beside(context, who, study_id, bundle)
+        beside = _beside_once(context, who, study_id, key, bundle)
         return _back(study_id, "beside", beside, "#readings")
-    with context.database.write() as session:
-        count = study.read_anew(session, who, study_id, now=context.database.now(session)).count
-    study.told(context, who, study_id, f"Read again by the active bundle: {count} films.")
-    return _back(study_id, "read", count)
+
+    def act(session: Session) -> int:
+        return study.read_anew(session, who, study_id, now=context.database.now(session)).count
+
+    told = "Read again by the active bundle: {} films."
+    return _back(study_id, "read", _once(context, who, study_id, key, "read", act, told))
 
 
 @router.post("/studies/{study_id}/verdict")
@@ -95,15 +114,20 @@ def verdict(
     finding: Annotated[str, Form()],
     boxes: Annotated[str, Form()] = "",
     comment: Annotated[str, Form()] = "",
+    key: Key = "",
 ) -> Response:
     """Keep what a reader says of a reading."""
     try:
         new = NewVerdict(reading, finding, boxes_of(boxes), comment, who.name)
-        with context.database.write() as session:
+
+        def act(session: Session) -> int:
             study.judge(session, study_id, new, now=context.database.now(session))
+            return 1
+
+        told = f"Verdict on reading {reading}: {new.finding}."
+        _once(context, who, study_id, key, f"verdict {_digest(new)}", act, told)
     except VerdictError as error:
         raise HTTPException(422, str(error)) from None
-    study.told(context, who, study_id, f"Verdict on reading {reading}: {finding}.")
     return _back(study_id, "verdict", 1, "#verdict")
 
 
@@ -123,6 +147,66 @@ def boxes_of(text: str) -> tuple[tuple[float, float, float, float], ...] | None:
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         raise VerdictError("The boxes are not understood; draw them anew.") from None
+
+
+def _once(
+    context: Context,
+    who: Who,
+    study_id: int,
+    key: str,
+    what: str,
+    act: Callable[[Session], int],
+    told: str,
+) -> int:
+    """Do something to so many, once for the page that its button was on; return how many.
+
+    A button that is pressed twice is answered twice, and nothing is done a second time. `told` is
+    what the audit trail keeps of it, with the number in the place of `{}`.
+    """
+    key = key and f"{key} {what} {study_id}"
+    with context.database.write() as session:
+        if key:
+            now = context.database.now(session)
+            before = answered.begin(session, who.user_id, key, "", now=now)
+            if before is not None:
+                return int(before.body)
+        count = act(session)
+        if key:
+            answered.finish(session, who.user_id, key, 303, str(count))
+    study.told(context, who, study_id, told.replace("{}", str(count)))
+    return count
+
+
+def _beside_once(context: Context, who: Who, study_id: int, key: str, bundle: str) -> int:
+    """Like `_once`, for reading with another bundle, which has transactions of its own.
+
+    Raises:
+        HTTPException: 409, it is being done.
+    """
+    if not key:
+        return study.read_beside(context, who, study_id, bundle)
+    key = f"{key} beside {_digest(bundle)} {study_id}"
+    with context.database.write() as session:
+        now = context.database.now(session)
+        before = answered.begin(session, who.user_id, key, "", now=now)
+    if before is not None:
+        if before.status == answered.BEGUN:
+            raise HTTPException(409, "The films are being read already; look again in a moment.")
+        return int(before.body)
+    try:
+        count = study.read_beside(context, who, study_id, bundle)
+    except Exception:
+        with context.database.write() as session:
+            answered.drop(session, who.user_id, key)
+        raise
+    with context.database.write() as session:
+        answered.finish(session, who.user_id, key, 303, str(count))
+    return count
+
+
+def _digest(said: object) -> str:
+    """Return what tells one thing that is said from another: only the same is done once."""
+    return hashlib.sha256(repr(said).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _back(study_id: int, done: str, count: int, where: str = "") -> Response:

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -274,3 +275,27 @@ def test_an_admin_gets_the_training_set(study_id: int, admin: Person, reader: Pe
     (film_name,) = [name for name in names if name.endswith(".dcm")]
     given = dcmread(io.BytesIO(archive.read(film_name)))
     assert given.PatientID == Path(film_name).stem
+
+
+def test_a_button_that_is_pressed_twice_does_it_once(
+    study_id: int, operator: Person, database: Database
+) -> None:
+    send_all(database)
+    page = operator.get(f"/studies/{study_id}").text
+    (key,) = set(re.findall(r'name="key" value="([^"]+)"', page))
+    assert f'value="{key}"' not in operator.get(f"/studies/{study_id}").text
+    first, second = (
+        operator.post(f"/studies/{study_id}/resend", {"key": key}).headers["Location"]
+        for _ in range(2)
+    )
+    assert first == second
+    assert "count=2" in first
+    again = [each for each in events(database, study_id) if "sent again by" in (each[2] or "")]
+    assert len(again) == 2
+    said = {"reading": 1, "finding": "normal", "key": key}
+    for _ in range(2):
+        assert operator.post(f"/studies/{study_id}/verdict", said).status_code == 303
+    assert len(rows(database, Verdict)) == 1
+    other = {**said, "finding": "abnormal"}  # after a step back in the browser
+    assert operator.post(f"/studies/{study_id}/verdict", other).status_code == 303
+    assert [each.finding for each in rows(database, Verdict)] == ["normal", "abnormal"]
