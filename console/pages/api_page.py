@@ -82,7 +82,7 @@ def _calls(document: Mapping[str, Any]) -> Iterator[Call]:
 
 def _bodies(holder: Mapping[str, Any]) -> list[Body]:
     return [
-        Body(media_type, _written(content["example"]))
+        Body(media_type, _written(content.get("example", "(the file)")))
         for media_type, content in holder.get("content", {}).items()
     ]
 

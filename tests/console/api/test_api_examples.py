@@ -28,6 +28,8 @@ def test_every_call_has_examples_of_what_is_sent_and_answered(context: Context) 
             bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
             for body in bodies:
                 for kind, content in body.get("content", {}).items():
+                    if kind == "application/zip" and body is bodies[0]:
+                        continue  # no text is an example of a file
                     fits(content, document, f"{where}: {kind}")
                     found += 1
             good = {key: each for key, each in operation["responses"].items() if key < "3"}
