@@ -37,13 +37,16 @@ def shared_folder(environment: Mapping[str, str] = os.environ) -> str | None:
 
 def _keep_values() -> None:
     """Choose where the values of this process live, before the first of them is made."""
-    folder, role = shared_folder(), os.environ.get(ROLE_VARIABLE, "")
+    folder = shared_folder()
     if folder is None:
         values.ValueClass = values.MutexValue
         return
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     # Named by the role, not by the process: a role that was restarted counts on.
-    values.ValueClass = values.MultiProcessValue(lambda: role)  # type: ignore[no-untyped-call]
+    # Asked for each time: a role that parts into processes gives each a name of its own.
+    values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
+        lambda: os.environ.get(ROLE_VARIABLE, "")
+    )
 
 
 _keep_values()

@@ -13,8 +13,12 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -36,6 +40,9 @@ from scp_service.monitor import monitored
 from scp_service.monitor.shared import forget, shared_folder
 from scp_service.supervise import supervise
 from settings import Loaded, Settings, doubts
+
+if TYPE_CHECKING:
+    from scp_service.crew import Shared
 
 _log = logging.getLogger(__name__)
 
@@ -143,16 +150,52 @@ def listen(loaded: Loaded) -> None:
     Raises:
         SettingsError: what was changed in the console does not fit.
     """
-    from scp_service.listener import listening
+    from scp_service.crew import run_crew
 
     settings = loaded.settings
     stop = _begin("listen", settings)
     sys.setswitchinterval(_LISTENERS_SWITCH_SECONDS)
+    if settings.listener.processes == 1:
+        _listen(loaded, stop)
+        return
+    import_module("scp_service.listener")  # here, so that they share it
+    folder = metrics.shared_folder()
+
+    def ended(place: int) -> None:
+        if folder is not None:
+            forget(Path(folder), _name_of_listener(place))
+
+    for place in range(settings.listener.processes):
+        ended(place)  # who ran before and was killed with all of its processes said that they run
+    gc.freeze()
+    run_crew(settings, stop, partial(_listen_together, loaded), ended)
+
+
+def _listen_together(loaded: Loaded, shared: Shared) -> None:
+    """Receive films as one process of several until told to stop."""
+    settings = loaded.settings
+    os.environ[metrics.SUPERVISOR_VARIABLE] = str(shared.parent)
+    os.environ[metrics.ROLE_VARIABLE] = _name_of_listener(shared.place)
+    told = settings.metrics.model_copy(update={"port": settings.metrics.port + shared.place})
+    own = settings.model_copy(update={"metrics": told})
+    stop = _begin("listen", settings)
+    _listen(replace(loaded, settings=own), stop, shared)
+
+
+def _listen(loaded: Loaded, stop: threading.Event, shared: Shared | None = None) -> None:
+    from scp_service.listener import listening
+
+    settings = loaded.settings
     with _running("listen", settings) as (database, store):
         current = _live(loaded, database)
-        with listening(settings, database, store, current):
+        with listening(settings, database, store, current, shared):
             metrics.RUNNING.labels("listen").set(1)
             stop.wait()
+
+
+def _name_of_listener(place: int) -> str:
+    """Return the name by which one process of several keeps what it counts."""
+    return f"listen-{place + 1}"
 
 
 def dicomweb(settings: Settings) -> None:

@@ -121,6 +121,11 @@ class Guard:
         self._arrived.put((door, connection, address))
         self._ring()
 
+    @property
+    def waiting(self) -> int:
+        """How many connections wait."""
+        return len(self._waiting) + self._arrived.qsize()
+
     def close(self) -> None:
         """Close the connections that wait, and end."""
         self._stop.set()

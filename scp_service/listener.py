@@ -32,6 +32,7 @@ from scp_service.budget import Budget
 from scp_service.commitment.answering import Answerer
 from scp_service.commitment.asking import record_answer
 from scp_service.commitment.messages import PUSH_MODEL
+from scp_service.crew import LOOPBACK, Shared
 from scp_service.guard import Guard
 from scp_service.proxied import Balancers
 from scp_service.receive import handle_store, receiving
@@ -59,7 +60,6 @@ _REASONS: dict[tuple[int | None, int | None], str] = {
 }
 """What pynetdicom rejects by itself, by source and diagnostic (PS3.8 9.3.4)."""
 _DRAIN_SECONDS = 10.0
-_LOOPBACK = "127.0.0.1"
 
 
 class Rejection(Enum):
@@ -78,11 +78,13 @@ def listening(
     database: Database,
     store: FileStore,
     current: Callable[[], Settings] | None = None,
+    shared: Shared | None = None,
 ) -> Iterator[Server]:
     """Listen until the context ends; associations under way then get time to finish.
 
     What a listener that was killed had not acknowledged is removed first. `current` tells who are
-    the peers and destinations of each moment; by default they are those of `settings`.
+    the peers and destinations of each moment; by default they are those of `settings`. `shared` is
+    what other processes have in common with this one that listen on the same ports.
 
     Raises:
         OSError: a port is taken or may not be used.
@@ -105,22 +107,24 @@ def listening(
             (evt.EVT_N_ACTION, answerer.handle_action),
             (evt.EVT_N_EVENT_REPORT, lambda event: (record_answer(event, database), None)),
         ]
-        with _serving(settings, handlers, refusals) as server:
+        with _serving(settings, handlers, refusals, shared) as server:
             title = settings.listener.ae_title
             _log.info("Listening on port %d as %s.", settings.listener.port, title)
             yield server
 
 
 @contextmanager
-def _serving(settings: Settings, handlers: list[Any], refusals: Refusals) -> Iterator[Server]:
+def _serving(
+    settings: Settings, handlers: list[Any], refusals: Refusals, shared: Shared | None
+) -> Iterator[Server]:
     """Serve on every port; yields the server of the port without TLS."""
     servers: list[Server] = []
     guard = Guard(settings.listener, refusals.add)
     try:
-        for server in _servers(settings, handlers, guard):
+        for server in _servers(settings, handlers, guard, shared):
             servers.append(server)
         for server in servers:
-            threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
+            threading.Thread(target=server.serve, name="accept", daemon=True).start()
         try:
             yield servers[0]
         finally:
@@ -133,7 +137,9 @@ def _serving(settings: Settings, handlers: list[Any], refusals: Refusals) -> Ite
         _drain(servers)
 
 
-def _servers(settings: Settings, handlers: list[Any], guard: Guard) -> Iterator[Server]:
+def _servers(
+    settings: Settings, handlers: list[Any], guard: Guard, shared: Shared | None
+) -> Iterator[Server]:
     """Bind the ports, first the one without TLS.
 
     Raises:
@@ -142,19 +148,23 @@ def _servers(settings: Settings, handlers: list[Any], guard: Guard) -> Iterator[
     """
     listener = settings.listener
     ae = application_entity(settings)
+    processes = 1 if shared is None else shared.census.processes
     given: dict[str, Any] = {
         "guard": guard,
         "limits": listener,
         "budget": Budget(
-            listener.max_buffered_bytes, listener.max_associations, listener.pdu_timeout_seconds
+            listener.max_buffered_bytes // processes,
+            listener.max_associations,
+            listener.pdu_timeout_seconds,
         ),
+        "shared": shared,
         "per_address": settings.associations_per_address,
         "ae": ae,
         "ae_title": ae.ae_title,
         "contexts": ae.supported_contexts,
         "evt_handlers": handlers,
     }
-    host = _LOOPBACK if listener.tls.only else listener.host
+    host = LOOPBACK if listener.tls.only else listener.host
     yield Server(address=(host, listener.port), **given)
     if listener.tls.enabled:
         yield TlsServer(listener.tls, address=(listener.host, listener.tls.port), **given)

@@ -10,33 +10,50 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from metrics import ROLE_VARIABLE, SUPERVISOR_VARIABLE
 
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
+_LOOK_SECONDS = 0.01
 _STOP_SECONDS = 20.0
 _HEALTHY_SECONDS = 10.0
 _LONGEST_WAIT_SECONDS = 30.0
 
 
+class Process(Protocol):
+    """A child process, as `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """Return how it ended: its exit status, or minus a signal's number; None while it runs."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 class Child:
     """One role's process, and when it may be started again after it died.
 
-    `ended` is told the role each time that its process has ended by itself.
+    `start` starts it; `ended` is told the role each time that its process has ended by itself.
     """
 
     def __init__(
         self,
         role: str,
-        command: Sequence[str],
-        environment: Mapping[str, str],
+        start: Callable[[], Process],
         ended: Callable[[str], None] = lambda _role: None,
     ) -> None:
         self.role = role
-        self._command = list(command)
-        self._environment = {**environment, ROLE_VARIABLE: role}
+        self._start_process = start
         self._ended = ended
         self._failures = 0
         self._start()
@@ -44,7 +61,7 @@ class Child:
     def _start(self) -> None:
         self._started = time.monotonic()
         self._died: float | None = None
-        self.process = subprocess.Popen(self._command, env=self._environment)
+        self.process = self._start_process()
         _log.info("Started %s (process %d).", self.role, self.process.pid)
 
     def look_after(self) -> None:
@@ -80,8 +97,16 @@ def supervise(
     killed, they end by themselves (`die_with_supervisor`).
     """
     environment = {**environment, SUPERVISOR_VARIABLE: str(os.getpid())}
-    command = [sys.executable, "-m", "hilum"]
-    children = [Child(role, [*command, role], environment, ended) for role in roles]
+    watch_over([Child(role, _starter(role, environment), ended) for role in roles], stop)
+
+
+def _starter(role: str, environment: Mapping[str, str]) -> Callable[[], Process]:
+    command = [sys.executable, "-m", "hilum", role]
+    return lambda: subprocess.Popen(command, env={**environment, ROLE_VARIABLE: role})
+
+
+def watch_over(children: Sequence[Child], stop: threading.Event) -> None:
+    """Restart children that die until `stop` is set; then give them 20 seconds to end."""
     while not stop.wait(_POLL_SECONDS):
         for child in children:
             child.look_after()
@@ -90,12 +115,13 @@ def supervise(
             child.process.terminate()
     deadline = time.monotonic() + _STOP_SECONDS
     for child in children:
-        try:
-            child.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        while child.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        if child.process.poll() is None:
             _log.error("%s did not stop in time and was killed.", child.role)
             child.process.kill()
-            child.process.wait()
+            while child.process.poll() is None:
+                time.sleep(_LOOK_SECONDS)
 
 
 def _explain(code: int) -> str:

@@ -64,6 +64,14 @@ class Listener(Section):
     any_called_ae_title: bool = Field(
         False, description="Accept associations that call us by another AE title too."
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Processes that listen on the port. Their associations count together;"
+        " connections that wait, and metrics where `hilum listen` runs alone (process n at"
+        " metrics.port + n - 1), are of each. On SQLite more than 2 only wait for each other.",
+    )
     max_associations: int = Field(
         50, ge=1, le=500, description="Associations at once; more are refused as transient."
     )

@@ -109,12 +109,14 @@ def orthanc(
     transfer_syntaxes: Sequence[str] | None = None,
     config: Mapping[str, Any] | None = None,
     login: Mapping[str, str] | None = None,
+    options: Sequence[str] = ("--verbose",),
 ) -> Iterator[Orthanc]:
     """Run Orthanc without plugins; `folder` (made if needed) takes its storage and its log.
 
     An instance that is sent again does not replace the first. `transfer_syntaxes` are the UIDs that
     it accepts (as default all that it knows); `config` adds to or replaces keys of its
-    configuration; with `login` (username, password) it lets nobody else in by HTTP.
+    configuration; with `login` (username, password) it lets nobody else in by HTTP. `options` go to
+    the command line as they are.
     """
     require("Orthanc")
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +144,7 @@ def orthanc(
     }
     file = folder / "orthanc.json"
     file.write_text(json.dumps(values, indent=1, default=list), encoding="utf-8")
-    process = ChildProcess(["Orthanc", "--verbose", file], log=folder / "orthanc.log")
+    process = ChildProcess(["Orthanc", *options, file], log=folder / "orthanc.log")
     with running(process):
         server = Orthanc(port, http_port, ae_title, process, login)
         wait_until(lambda: _answers(server), "Orthanc's REST interface", process=process)

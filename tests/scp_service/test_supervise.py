@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -123,8 +124,12 @@ class Steps:
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
 
 
+def start(code: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
 def ending(code: str) -> Child:
-    return Child("role", [sys.executable, "-c", code], os.environ)
+    return Child("role", lambda: start(code))
 
 
 def restarted(child: Child) -> bool:
@@ -161,7 +166,7 @@ def test_a_role_that_lived_long_is_started_again_at_once(
     for _ in range(4):
         while not restarted(child):
             steps.now += 0.1
-    monkeypatch.setattr(child, "_command", [sys.executable, "-c", "import sys; sys.stdin.read()"])
+    monkeypatch.setattr(child, "_start_process", lambda: start("import sys; sys.stdin.read()"))
     while not restarted(child):
         steps.now += 0.1
     steps.now += 11
