@@ -54,6 +54,10 @@ PasswordFile = Annotated[
     Path | None,
     typer.Option("--password-file", help="A file that holds the password; unset: one is made."),
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray", help="HOST:PORT of a Ray cluster; auto: that of this machine."),
+]
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
 
 
@@ -116,11 +120,14 @@ def console() -> None:
 
 
 @app.command()
-def work() -> None:
-    """Read films and make reports."""
-    from commands import roles
+def work(ray: RayAddress = None) -> None:
+    """Read films and make reports; with --ray, by workers on a cluster."""
+    from commands import cluster, roles
 
-    roles.work(_load(), fixed=_bundle_is_fixed())
+    if ray is not None:
+        cluster.work(_load(), ray, _environment())
+    else:
+        roles.work(_load(), fixed=_bundle_is_fixed())
 
 
 @app.command()
@@ -348,6 +355,44 @@ def retry(
     if text is None:
         _fail("no study has this id, Study Instance UID or accession number", 1)
     out.print(text)
+
+
+@app.command()
+def reread(
+    bundle: Annotated[str, typer.Option(help="ID/VERSION, or a bundle's folder.")],
+    since: Annotated[
+        datetime | None, typer.Option(help="First image came at or after (UTC).")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(help="First image came before (UTC).")] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="For comparison alone: nothing is reported or sent.")
+    ] = False,
+    ray: RayAddress = None,
+    films: Annotated[int, typer.Option(min=0, help="How many of the most different films.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Read an archive anew with a bundle, and tell what changes. Given again, it goes on.
+
+    Exit code 1 where some could not be read.
+    """
+    from commands import reread as again
+
+    found = again.run(
+        _load().settings,
+        bundle,
+        since and since.replace(tzinfo=UTC),
+        until and until.replace(tzinfo=UTC),
+        shadow=shadow,
+        address=ray,
+        films=films,
+        console=err,
+    )
+    if as_json:
+        print(json.dumps(found))
+    else:
+        again.print_outcome(found, out)
+    if found["left"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -14,13 +14,15 @@ def explain(error: Exception) -> str | None:
     """Return what to tell a person, or None where the error is a fault of the program."""
     from sqlalchemy.exc import OperationalError
 
+    from cluster.connection import ClusterError
     from commands.problem import ProblemError
     from db.backup import BackupError
     from db.migrations import SchemaError
     from scp_service.answer import PeerError
     from scp_service.tls import TlsError
 
-    if isinstance(error, SettingsError | SchemaError | ProblemError | TlsError | BackupError):
+    told = SettingsError | SchemaError | ProblemError | TlsError | BackupError | ClusterError
+    if isinstance(error, told):
         return str(error)
     if isinstance(error, PeerError):
         return f"the peer cannot be used: {error}"

@@ -23,7 +23,7 @@ from rich.logging import RichHandler
 IDS = ("study", "film", "report", "delivery", "task")
 """The ids that a message may carry: of rows of ours, as `hilum show` has them."""
 
-_PACKAGES = ("commands", "db", "inference", "scp_service", "settings", "training")
+_PACKAGES = ("cluster", "commands", "db", "inference", "scp_service", "settings", "training")
 _log = logging.getLogger(__name__)
 
 

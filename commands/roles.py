@@ -153,7 +153,7 @@ def listen(loaded: Loaded) -> None:
     from scp_service.crew import run_crew
 
     settings = loaded.settings
-    stop = _begin("listen", settings)
+    stop = begin("listen", settings)
     sys.setswitchinterval(_LISTENERS_SWITCH_SECONDS)
     if settings.listener.processes == 1:
         _listen(loaded, stop)
@@ -206,7 +206,7 @@ def dicomweb(settings: Settings) -> None:
     """
     from scp_service.dicomweb.server import serving
 
-    stop = _begin("dicomweb", settings)
+    stop = begin("dicomweb", settings)
     web = settings.dicomweb
     with _running("dicomweb", settings) as (database, store):
         served = serving(settings, database, store, stop.set)
@@ -231,7 +231,7 @@ def console(loaded: Loaded) -> None:
     from scp_service.http_server import serving_http
 
     settings = loaded.settings
-    stop = _begin("console", settings)
+    stop = begin("console", settings)
     web, passwords = settings.console, Passwords()
     if web.oidc.issuer is not None and find_spec("authlib") is None:
         raise ProblemError("console.oidc needs authlib; `pip install 'hilum[oidc]'` brings it")
@@ -275,7 +275,7 @@ def work(loaded: Loaded, *, fixed: bool = False) -> None:
         SettingsError: what was changed in the console does not fit.
     """
     settings = loaded.settings
-    stop = _begin("work", settings)
+    stop = begin("work", settings)
     from inference.worker import Worker
     from inference.worker.choice import loader, open_chosen
     from inference.worker.registry import Registry
@@ -306,7 +306,7 @@ def deliver(loaded: Loaded) -> None:
     from scp_service.deliver import deliver_all
 
     settings = loaded.settings
-    stop = _begin("deliver", settings)
+    stop = begin("deliver", settings)
     with _leasing("deliver", settings) as (database, store, owner):
         current = _live(loaded, database)
         for doubt in doubts(current()):
@@ -319,7 +319,7 @@ def schedule(settings: Settings) -> None:
     """Run the scheduled jobs until told to stop."""
     from scp_service.schedule import Jobs, run_jobs
 
-    stop = _begin("schedule", settings)
+    stop = begin("schedule", settings)
     with _leasing("schedule", settings) as (database, store, owner):
         metrics.RUNNING.labels("schedule").set(1)
         film = partial(next_film, settings, database)
@@ -332,7 +332,7 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     from inference.bundle import load_bundle
     from scp_service.tls import server_context
 
-    stop = _begin("serve", settings)
+    stop = begin("serve", settings)
     load_bundle(settings.worker.bundle)
     if settings.listener.tls.enabled:
         server_context(settings.listener.tls)  # a file that cannot be used stops the start too
@@ -361,7 +361,7 @@ def _live(loaded: Loaded, database: Database) -> Live:
     return live
 
 
-def _begin(role: str, settings: Settings) -> threading.Event:
+def begin(role: str, settings: Settings) -> threading.Event:
     """Set up logging and signals; return the event that is set when the role shall stop."""
     _die_with_supervisor()
     configure_logging(role, settings.log_level, settings.log_format)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from settings.errors import origin_of
 from settings.model import Settings
-from settings.secrets import file_of, is_elsewhere
+from settings.secrets import file_of, is_elsewhere, variable_of
 
 
 def plain_secrets(settings: Settings, origins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -30,6 +30,13 @@ def secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
     for key, value in _leaves(settings):
         if key.endswith("tls.key") and isinstance(value, Path):
             yield key, value.expanduser()
+
+
+def secret_variables(settings: Settings) -> Iterator[str]:
+    """Yield the name of every environment variable that holds a secret."""
+    for _, secret in _secrets(settings):
+        if (name := variable_of(secret)) is not None:
+            yield name
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, SecretStr]]:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from settings.archives import AnyArchive
+from settings.cluster import Ray
 from settings.console import Console
 from settings.destinations import AnyDestination, Destination
 from settings.destinations.sink import SELF_TEST_AE, SINK
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics.model_construct()
     alarms: Alarms = Alarms.model_construct()
     self_test: SelfTest = SelfTest.model_construct()
+    ray: Ray = Ray.model_construct()
     destinations: tuple[AnyDestination, ...] = ()
     peers: tuple[Peer, ...] = ()
     archives: tuple[AnyArchive, ...] = ()

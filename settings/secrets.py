@@ -23,6 +23,12 @@ def file_of(secret: SecretStr) -> Path | None:
     return Path(given.removeprefix(_FILE)).expanduser()
 
 
+def variable_of(secret: SecretStr) -> str | None:
+    """Return the environment variable that holds the secret; None where it stands elsewhere."""
+    given = secret.get_secret_value()
+    return given.removeprefix(_VARIABLE) if given.startswith(_VARIABLE) else None
+
+
 class SecretError(Exception):
     """A secret cannot be had; the message says from where, and never shows it."""
 
