@@ -1,4 +1,4 @@
-"""`hilum reread --ray` on a real cluster of two nodes, of which one is lost while films are read."""
+"""`hilum reread --ray` on a real cluster of two nodes, of which one is lost meanwhile."""
 
 from __future__ import annotations
 

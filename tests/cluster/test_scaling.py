@@ -59,9 +59,9 @@ def test_what_is_no_address_is_told(address: str) -> None:
 
 def test_where_nothing_answers_it_is_told() -> None:
     address = f"127.0.0.1:{free_port()}"
-    with pytest.raises(ClusterError, match=f"no Ray cluster answers at {address}"):
-        with connected(address):
-            pass
+    said = f"no Ray cluster answers at {address}"
+    with pytest.raises(ClusterError, match=said), connected(address):
+        pass
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
