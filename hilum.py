@@ -367,7 +367,6 @@ def reread(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="For comparison alone: nothing is reported or sent.")
     ] = False,
-    ray: RayAddress = None,
     films: Annotated[int, typer.Option(min=0, help="How many of the most different films.")] = 5,
     as_json: AsJson = False,
 ) -> None:
@@ -383,7 +382,6 @@ def reread(
         since and since.replace(tzinfo=UTC),
         until and until.replace(tzinfo=UTC),
         shadow=shadow,
-        address=ray,
         films=films,
         console=err,
     )

@@ -1,20 +1,19 @@
-"""Reads the films of an archive with one bundle, on a node of the cluster or right here."""
+"""Reads the films of an archive with one bundle."""
 
 from __future__ import annotations
 
 import errno
 import math
-import pickle
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from db.bundles import BundleKey
-from db.rereading import StudyFilms
+from db.objects import open_store
+from db.rereading import FilmFile, StudyFilms
 from inference.bundle import BundleError, for_site, load_bundle
 from inference.grey import Grey, grey
 from inference.isolation import ChildFailedError, IsolatedPool
@@ -22,27 +21,26 @@ from inference.outcome import outcome
 from inference.predict import Predictor, Runtime
 from inference.prepare import Limits, Prepared, prepare
 from inference.reading import Reading, Refusal
+from inference.worker.near import Kept, NearPool
 from inference.worker.registry import key_of
+from settings import Settings
 
 _ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderJob:
-    """With what films are read: the bundle's folder and what names it, limits, the machine's share.
+    """With what films are read: the bundle's folder and what names it, the share of the machine.
 
-    `root` is the data folder. It holds no secret.
+    `settings` tell where films are kept and how they are decoded.
     """
 
-    root: Path
+    settings: Settings
     bundle: Path
     key: BundleKey
     prevalence: float | None
     runtime: Runtime
     cpus: float
-    limits: Limits
-    timeout_seconds: float
-    memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,7 @@ class Reader:
 
     Raises:
         BundleError: the bundle is not there, not whole, not the one, or cannot be run.
+        AwayError: the object store cannot be used as it is configured.
     """
 
     def __init__(self, job: ReaderJob) -> None:
@@ -79,25 +78,22 @@ class Reader:
         self._predictor = Predictor(
             for_site(bundle, job.prevalence), runtime=job.runtime, threads=share
         )
-        self._pool = IsolatedPool(
+        worker = job.settings.worker
+        self._limits = Limits(worker.max_pixels, job.settings.eligibility)
+        self._store = open_store(job.settings)
+        self._children = IsolatedPool(
             share,
-            timeout_seconds=job.timeout_seconds,
-            memory_bytes=job.memory_bytes,
+            timeout_seconds=worker.decode_timeout_seconds,
+            memory_bytes=worker.decode_memory_bytes,
             modules=(prepare.__module__,),
         )
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Read a batch as Ray Data hands it over: pickled `StudyFilms` become `ReadStudy`."""
-        read = self.read([pickle.loads(each) for each in batch["study"]])
-        packed = np.empty(len(read), object)
-        packed[:] = [pickle.dumps(each) for each in read]
-        return {"read": packed}
+        self._pool = NearPool(self._children, self._store, share)
 
     def read(self, studies: Sequence[StudyFilms]) -> list[ReadStudy]:
         """Read all films of some studies."""
         films = [film for study in studies for film in study.films]
-        futures = {film_id: self._submit(path) for film_id, path in films}
-        made = {film_id: self._prepared(futures[film_id], path) for film_id, path in films}
+        futures = {film_id: self._submit(film) for film_id, film in films}
+        made = {film_id: self._prepared(futures[film_id], film) for film_id, film in films}
         ready = {film_id: each for film_id, each in made.items() if isinstance(each, Prepared)}
         raws = (
             self._predictor.predict(np.stack([each.input for each in ready.values()]))
@@ -119,13 +115,16 @@ class Reader:
     def close(self) -> None:
         """End the child processes."""
         self._pool.close()
+        self._children.close()
+        self._store.close()
 
-    def _submit(self, path: str) -> Future[Prepared | Refusal]:
-        form = self._predictor.bundle.input_form
-        return self._pool.submit(prepare, self._job.root / path, form, self._job.limits)
+    def _submit(self, film: FilmFile) -> Future[Prepared | Refusal]:
+        form, path = self._predictor.bundle.input_form, self._store.near_path(film.path)
+        kept = Kept(film.path, film.file_sha256)
+        return self._pool.submit([kept], prepare, path, form, self._limits)
 
     def _prepared(
-        self, future: Future[Prepared | Refusal], path: str
+        self, future: Future[Prepared | Refusal], film: FilmFile
     ) -> Prepared | Refusal | Unread:
         """Wait for a film; one that costs its child process is tried once more."""
         for attempt in range(1, _ATTEMPTS + 1):
@@ -134,7 +133,7 @@ class Reader:
             except ChildFailedError as error:
                 if attempt == _ATTEMPTS:
                     return Unread(str(error), of_film=True)
-                future = self._submit(path)
+                future = self._submit(film)
             except OSError as error:
                 why = "is missing" if error.errno == errno.ENOENT else "cannot be read"
                 return Unread(f"a file {why}", of_film=False)

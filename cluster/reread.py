@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from cluster.connection import ClusterError
 from cluster.reader import Reader, ReaderJob, ReadStudy, Unread
 from db import rereading
 from db.models import ShadowReading, StoredReading
@@ -23,7 +19,6 @@ from inference.urgency import is_urgent
 from inference.worker.rows import to_row
 from inference.worker.shadow import row_of
 from settings import Settings
-from settings.cluster import Ray
 
 _PAGE = 20_000
 """Studies that are handed to the readers at once: what this process remembers is bounded by it."""
@@ -164,7 +159,7 @@ def reread(
 
 
 def here(job: ReaderJob) -> Read:
-    """Return what reads on this machine, without Ray."""
+    """Return what reads on this machine."""
 
     def read(page: Sequence[StudyFilms]) -> Iterator[list[ReadStudy]]:
         reader = Reader(job)
@@ -173,36 +168,5 @@ def here(job: ReaderJob) -> Read:
                 yield reader.read(page[start : start + _BATCH])
         finally:
             reader.close()
-
-    return read
-
-
-def on_cluster(ray: Any, job: ReaderJob, rule: Ray) -> Read:
-    """Return what reads as a Ray Data job: what a lost node had is read by another one."""
-    from ray import data
-
-    data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-
-    def read(page: Sequence[StudyFilms]) -> Iterator[list[ReadStudy]]:
-        items = [{"study": pickle.dumps(each)} for each in page]
-        blocks = max(1, len(items) // (2 * _BATCH))
-        read_ = data.from_items(items, override_num_blocks=blocks).map_batches(
-            Reader,
-            fn_constructor_args=(job,),
-            batch_size=_BATCH,
-            batch_format="numpy",
-            compute=data.ActorPoolStrategy(min_size=rule.min_workers, max_size=rule.max_workers),
-            num_cpus=rule.num_cpus,
-            num_gpus=rule.num_gpus or None,
-        )
-        try:
-            for batch in read_.iter_batches(batch_size=None, batch_format="numpy"):
-                yield [pickle.loads(each) for each in batch["read"]]
-        except ray.exceptions.RayError as error:
-            said = str(error).strip().splitlines()[-1]
-            raise ClusterError(
-                f"the cluster gave the job up ({said}); the same command goes on from here"
-            ) from None
 
     return read

@@ -1,12 +1,9 @@
-"""`hilum reread`: an archive through a model, here or on a Ray cluster, and what it changes."""
+"""`hilum reread`: an archive through a model, and what it changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,9 +11,8 @@ from rich.text import Text
 
 from audit.events import SOFTWARE_CONFIGURATION
 from audit.trail import person
-from cluster.connection import connected
 from cluster.reader import ReaderJob
-from cluster.reread import Read, Recorder, here, on_cluster, reread
+from cluster.reread import Recorder, reread
 from commands.audited import done_by_person
 from commands.bundle import find
 from commands.plain_table import plain_table
@@ -29,7 +25,6 @@ from db.rereading import Archive
 from db.session import Database
 from db.states import BundleRole
 from inference.bundle import Bundle, device, for_site, load_bundle
-from inference.prepare import Limits
 from inference.worker import registry
 from settings import Settings
 
@@ -41,7 +36,6 @@ def run(
     until: datetime | None,
     *,
     shadow: bool,
-    address: str | None,
     films: int,
     console: Console,
 ) -> dict[str, Any]:
@@ -52,19 +46,17 @@ def run(
         name: the bundle, ID/VERSION or its folder.
         since, until: when the first image of a study came.
         shadow: whether the readings are for comparison alone.
-        address: the Ray cluster; None: this process reads.
         films: how many of the films that differ most are told.
         console: where progress is shown.
 
     Raises:
         BundleError: the bundle cannot be used.
-        ClusterError: the cluster cannot be used.
         ProblemError: the bundle may not be read with in this way.
     """
     bundle = find(settings, name)
     read_with = for_site(bundle, settings.worker.prevalence)
     archive = Archive(device(read_with).uid, shadow, since, until)
-    with opened(settings) as (database, store):
+    with opened(settings) as (database, _):
         _refuse_wrong_role(settings, database, bundle, shadow=shadow)
         by = f"read anew with {bundle.label} by {person()}"
         done_by_person(
@@ -73,12 +65,9 @@ def run(
             f"{' in shadow' if shadow else ''}.",
         )  # fmt: skip
         recorder = Recorder(database, archive, read_with, settings, by)
-        job = _job(settings, store.root, bundle)
-        with (
-            _reading(settings, job, address) as read,
-            progress(console, "Studies") as tell,
-        ):
-            tally = reread(database, archive, recorder, read, tell)
+        job = _job(settings, bundle)
+        with progress(console, "Studies") as tell:
+            tally = reread(database, archive, recorder, here(job), tell)
         with database.read() as session:
             compared = rereading.compare(session, archive)
             differing = rereading.differences(session, archive, limit=films)
@@ -136,28 +125,15 @@ def print_outcome(found: dict[str, Any], console: Console) -> None:
         console.print(table)
 
 
-@contextmanager
-def _reading(settings: Settings, job: ReaderJob, address: str | None) -> Iterator[Read]:
-    """Give what reads: this process, or the cluster."""
-    if address is None:
-        yield here(job)
-        return
-    with connected(address) as ray:
-        yield on_cluster(ray, job, settings.ray)
-
-
-def _job(settings: Settings, root: Path, bundle: Bundle) -> ReaderJob:
+def _job(settings: Settings, bundle: Bundle) -> ReaderJob:
     worker = settings.worker
     return ReaderJob(
-        root=root,
+        settings=settings,
         bundle=bundle.path,
         key=registry.key_of(bundle),
         prevalence=worker.prevalence,
         runtime=worker.runtime,
         cpus=settings.ray.num_cpus,
-        limits=Limits(worker.max_pixels, settings.eligibility),
-        timeout_seconds=worker.decode_timeout_seconds,
-        memory_bytes=worker.decode_memory_bytes,
     )
 
 

@@ -32,11 +32,19 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
+class FilmFile:
+    """An image's path below the data folder, and the SHA-256 of its file."""
+
+    path: str
+    file_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class StudyFilms:
-    """A study that is left to read: its images by id, with their paths below the data folder."""
+    """A study that is left to read: its images by id, with their files."""
 
     study_id: int
-    films: tuple[tuple[int, str], ...]
+    films: tuple[tuple[int, FilmFile], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +94,9 @@ def left(session: Session, archive: Archive, *, after: int, limit: int) -> list[
         )
     )
     rows = session.execute(_films(ids).order_by(Instance.study_id, Instance.id))
-    films: dict[int, list[tuple[int, str]]] = {}
+    films: dict[int, list[tuple[int, FilmFile]]] = {}
     for row in rows:
-        films.setdefault(row.study_id, []).append((row.id, row.path))
+        films.setdefault(row.study_id, []).append((row.id, FilmFile(row.path, row.file_sha256)))
     return [StudyFilms(study_id, tuple(each)) for study_id, each in films.items()]
 
 
@@ -268,7 +276,12 @@ def _of_study() -> tuple[ColumnElement[bool], ...]:
 
 def _films(study_ids: Sequence[int]) -> Select[Any]:
     """Ask for the images of studies that `studies.read_anew` has read."""
-    columns: tuple[Any, ...] = (Instance.id, Instance.study_id, Instance.path)
+    columns: tuple[Any, ...] = (
+        Instance.id,
+        Instance.study_id,
+        Instance.path,
+        Instance.file_sha256,
+    )
     return select(*columns).where(Instance.study_id.in_(study_ids), *_settled())
 
 

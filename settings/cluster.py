@@ -10,7 +10,7 @@ from settings.fields import Section
 
 
 class Ray(Section):
-    """Workers that `hilum work --ray` and `hilum reread --ray` place on a Ray cluster."""
+    """Workers that `hilum work --ray` places on a Ray cluster."""
 
     num_cpus: float = Field(
         1, gt=0, description="CPUs that one worker takes of its machine, in Ray's count."
