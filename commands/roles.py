@@ -178,7 +178,7 @@ def _listen_together(loaded: Loaded, shared: Shared) -> None:
     os.environ[metrics.ROLE_VARIABLE] = _name_of_listener(shared.place)
     told = settings.metrics.model_copy(update={"port": settings.metrics.port + shared.place})
     own = settings.model_copy(update={"metrics": told})
-    stop = _begin("listen", settings)
+    stop = begin("listen", settings)
     _listen(replace(loaded, settings=own), stop, shared)
 
 
