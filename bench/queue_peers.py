@@ -70,7 +70,7 @@ def celery_app() -> Any:
     def nothing() -> None:
         counter.incr(_COUNTER)
 
-    app.task(nothing, name="nothing")
+    app.task(nothing, name="nothing", shared=False)
     return app
 
 
