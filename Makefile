@@ -73,7 +73,7 @@ screenshots: $(VENV)/.installed-dev
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz.pdus --seed $(SEED) --cases $(CASES)
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench $(NAME) $(if $(FILMS),--films '$(FILMS)') $(if $(FULL),--full)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
@@ -91,6 +91,11 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'Installing Hilum and its development tools into $(VENV).'
 	@$(INSTALL) --editable '.[dev]'
 	@touch $(VENV)/.installed $@
+
+# Peers of the benchmarks too, which no test needs.
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@$(INSTALL) --editable '.[bench,dev]'
+	@touch $@
 
 # Takes the first Python that fits; where none does, the first line says what is missing.
 $(VENV)/bin/python:

@@ -33,9 +33,16 @@ class Program:
 
 
 PROGRAMS = {
+    "listener": Program(
+        "films taken in, beside DCMTK, Orthanc, pynetdicom and the disk",
+        ("--small", "150", "--large", "12", "--nagle", "16", "--rounds", "1"),
+    ),
     "decode": Program("decoders beside each other", ("--count", "20", "--rounds", "3"), True),
     "network": Program("the network by TensorFlow and OpenVINO"),
     "whole_way": Program("film to report", ("--count", "60", "--rounds", "1"), True),
+    "queue": Program("tasks a second, beside Celery and procrastinate", ("--quick",)),
+    "growing": Program("1 to 32 workers on one PostgreSQL", ("--quick",)),
+    "history": Program("the console's pages, beside many studies", ("--studies", "10000")),
 }
 """Those that belong to `make bench`, in this order."""
 
