@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 import redis
-from celery import Celery  # type: ignore[import-untyped]
+from celery import Celery
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
 
 from bench.processes import started
@@ -96,9 +96,10 @@ def _procrastinate(address: str, tasks: int, batch: int, begin: float) -> float:
     """Ask for tasks, then work until there are none; return when that was."""
     app = App(connector=PsycopgConnector(conninfo=address))
 
-    @app.task(name="nothing")
-    async def nothing() -> None:
+    async def do_nothing() -> None:
         pass
+
+    nothing = app.task(name="nothing")(do_nothing)
 
     async def run() -> None:
         async with app.open_async():
