@@ -358,6 +358,42 @@ def retry(
 
 
 @app.command()
+def reread(
+    bundle: Annotated[str, typer.Option(help="ID/VERSION, or a bundle's folder.")],
+    since: Annotated[
+        datetime | None, typer.Option(help="First image came at or after (UTC).")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(help="First image came before (UTC).")] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="For comparison alone: nothing is reported or sent.")
+    ] = False,
+    films: Annotated[int, typer.Option(min=0, help="How many of the most different films.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Read an archive anew with a bundle, and tell what changes. Given again, it goes on.
+
+    Exit code 1 where some could not be read.
+    """
+    from commands import reread as again
+
+    found = again.run(
+        _load().settings,
+        bundle,
+        since and since.replace(tzinfo=UTC),
+        until and until.replace(tzinfo=UTC),
+        shadow=shadow,
+        films=films,
+        console=err,
+    )
+    if as_json:
+        print(json.dumps(found))
+    else:
+        again.print_outcome(found, out)
+    if found["left"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def backup(
     file: Annotated[
         Path | None,

@@ -1,1 +1,1 @@
-"""Work spread over a Ray cluster: workers that come and go."""
+"""Work spread over a Ray cluster: workers that come and go, an archive that is read anew."""

@@ -194,6 +194,33 @@ def claim(
     return [by_id[task_id] for task_id in ids]
 
 
+def take(
+    session: Session,
+    kind: TaskKind,
+    subject_ids: Sequence[int],
+    *,
+    owner: str,
+    now: datetime,
+    lease_seconds: float,
+) -> list[Lease]:
+    """Lease the tasks of these subjects that wait, for what is done in the same transaction."""
+    until = now + timedelta(seconds=lease_seconds)
+    leased = session.execute(
+        update(Task)
+        .where(Task.kind == kind, Task.subject_id.in_(subject_ids), Task.state == TaskState.READY)
+        .values(
+            state=TaskState.LEASED,
+            owner=owner,
+            lease_until=until,
+            attempts=Task.attempts + 1,
+            token=Task.token + 1,
+        )
+        .returning(*_LEASED)
+        .execution_options(synchronize_session=False)
+    )
+    return _leases(leased, until)
+
+
 def extend(
     session: Session, leases: Sequence[Lease], *, now: datetime, lease_seconds: float
 ) -> int:
