@@ -26,7 +26,6 @@ from settings import Listener
 _GC_SECONDS = 30.0
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 0.05
-_ALONE_SECONDS = 0.5
 _TOGETHER_SECONDS = 0.1
 """How often others are told at least how many associations there are."""
 _LEAVE_SECONDS = 0.005
@@ -75,7 +74,10 @@ class Server(AssociationServer):
 
     def serve(self) -> None:
         """Accept connections until `shutdown`."""
-        self.serve_forever(_ALONE_SECONDS if self._shared is None else _TOGETHER_SECONDS)
+        if self._shared is None:
+            self.serve_forever()
+        else:
+            self.serve_forever(_TOGETHER_SECONDS)
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept a connection and set its socket's options.
