@@ -2,7 +2,7 @@
 # Hilum with all its roles; the first argument is the command (serve, listen, work, deliver, …).
 
 FROM python:3.11-slim-bookworm AS build
-# Extras of pyproject.toml: postgres, and gpu for a worker on an NVIDIA GPU.
+# Extras of pyproject.toml: postgres, and as needed s3, ray, gpu for a worker on an NVIDIA GPU.
 ARG EXTRAS=postgres
 WORKDIR /src
 RUN python -m venv /opt/hilum
@@ -10,6 +10,7 @@ COPY constraints.txt pyproject.toml README.md LICENSE codes.py hilum.py metrics.
 COPY settings settings
 COPY audit audit
 COPY db db
+COPY cluster cluster
 COPY commands commands
 COPY console console
 COPY scp_service scp_service

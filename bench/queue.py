@@ -54,9 +54,9 @@ _CHURN = {
 
 def main() -> None:
     """Measure, print a table, keep the record."""
+    arguments = _arguments()
     from bench.queue_peers import celery_rate, procrastinate_rate  # they need `hilum[bench]`
 
-    arguments = _arguments()
     tasks, past, rounds = arguments.tasks, arguments.past, range(arguments.rounds)
     rates: dict[str, dict[str, float]] = {}
     others: dict[tuple[str, str], list[float]] = {}

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from prometheus_client import REGISTRY
+from pydantic import SecretStr
 
 import metrics
 from db import migrations
-from db.files import FileStore
+from db.bucket import Bucket
+from db.objects import ObjectStore
 from db.session import Database
 from scp_service.monitor.standing import StandingCollector
-from tests.peers import ROOT
+from settings.storage import Storage
+from tests.peers import ROOT, free_port
 
 DASHBOARD = ROOT / "deploy" / "grafana" / "hilum.json"
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
@@ -32,7 +35,12 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     database = Database(f"sqlite:///{folder / 'hilum.sqlite'}")
     migrations.upgrade(database, folder)
     assert metrics.FILMS is not None
-    families = [*REGISTRY.collect(), *StandingCollector(database, FileStore(folder)).collect()]
+    nobody = Storage(
+        endpoint_url=f"http://127.0.0.1:{free_port()}", access_key="a", secret_key=SecretStr("b")
+    )
+    store = ObjectStore(folder, Bucket("s3://films", nobody), wait_seconds=1)
+    store.prepare()
+    families = [*REGISTRY.collect(), *StandingCollector(database, store).collect()]
     database.close()
     endings = {
         "counter": ("_total",),
