@@ -21,7 +21,8 @@ from commands.doctor_tls import certificates
 from commands.send import echo
 from db import bundles, history, migrations, pauses
 from db.files import FileStore
-from db.session import Database, journal_mode
+from db.session import Database
+from db.sqlite import journal_mode
 from db.states import BundleRole
 from inference.bundle import Bundle, BundleError, for_site, load_bundle
 from inference.predict import Predictor

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from db.base import table_of
 from db.bell import ring
 from db.dialects import insert_or_ignore
 from db.models import Task
@@ -135,7 +136,7 @@ def enqueue(
         }
         for subject_id in subject_ids
     ]
-    session.execute(insert_or_ignore(session, Task), rows)
+    session.connection().execute(insert_or_ignore(session, table_of(Task)), rows)
     ring(session, kind, lane)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Engine, create_engine, func, make_url, select
 from sqlalchemy.orm import Session
 
-BUSY_TIMEOUT_SECONDS = 60
+from db import sqlite
+
 _GONE_SERVER = {
     "connect_timeout": 10,
     "keepalives_idle": 20,
@@ -38,7 +38,7 @@ class Database:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._clock = clock
-        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+        self.engine = sqlite.engine_of(url) if self.is_sqlite else _postgres_engine(url)
         self._writing = self.engine.execution_options(hilum_write=True)
 
     @contextmanager
@@ -69,51 +69,6 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
-
-
-def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
-    """Return the journal mode that is safe with an SQLite version.
-
-    Versions from 3.7.0 to 3.51.2 can corrupt a database when a WAL is reset while another
-    connection reads (fixed in 3.51.3, 3.50.7 and 3.44.6), so these get the rollback journal.
-    """
-    fixed = (
-        version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
-    )
-    return "WAL" if fixed else "TRUNCATE"
-
-
-def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(
-        url,
-        connect_args={
-            "timeout": BUSY_TIMEOUT_SECONDS,
-            "check_same_thread": False,
-            # Lists of ids make many statements that differ in length alone; of the 128 that would
-            # be kept prepared, each takes up to 40 KB, for every connection.
-            "cached_statements": 32,
-        },
-        # The connection used last comes first: each has caches of its own, of pages (2 MB) and of
-        # statements, and those that are not needed at the same time are not filled.
-        pool_use_lifo=True,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _record: object) -> None:
-        # SQLAlchemy emits BEGIN itself (below); the driver must not.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute(f"PRAGMA journal_mode = {journal_mode()}")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("hilum_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
 
 
 def _postgres_engine(url: str) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import datetime
@@ -11,6 +10,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from bench.history.made import TABLES, Batch, Row
+from db import sqlite
 from db.models import Base
 from db.session import Database
 
@@ -30,7 +30,7 @@ def load(database: Database, batches: Iterable[Batch]) -> None:
 def _into_sqlite(database: Database, batches: Iterable[Batch]) -> None:
     file = make_url(database.url).database
     assert file is not None
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+    with closing(sqlite.connect(file)) as connection:
         for setting in ("synchronous = OFF", "cache_size = -1000000", "foreign_keys = OFF"):
             connection.execute(f"PRAGMA {setting}")
         for batch in batches:

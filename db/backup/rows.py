@@ -7,7 +7,6 @@ Times are ISO 8601 in UTC.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table, func, inspect, select, text
 
+from db import sqlite
 from db.models import Base
 from db.session import Database
 
@@ -26,8 +26,8 @@ _BATCH = 1000
 def snapshot(database: Database, scratch: Path) -> Iterator[Connection]:
     """Open a connection that sees the database as it is now, however long it is read.
 
-    SQLite lets nobody write while somebody reads, so it is copied to `scratch` (an empty folder)
-    by its backup API first; PostgreSQL gives a snapshot of its own.
+    SQLite's journal grows, or nobody writes, for as long as somebody reads, so it is copied to
+    `scratch` (an empty folder) by its backup API first; PostgreSQL gives a snapshot of its own.
     """
     if not database.is_sqlite:
         repeatable = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -35,9 +35,12 @@ def snapshot(database: Database, scratch: Path) -> Iterator[Connection]:
             yield connection
         return
     copy = scratch / "copy.sqlite"
-    with closing(database.engine.raw_connection()) as source, closing(sqlite3.connect(copy)) as to:
+    with (
+        closing(database.engine.raw_connection()) as source,
+        closing(sqlite.connect(copy)) as to,
+    ):
         held = source.driver_connection
-        assert isinstance(held, sqlite3.Connection)
+        assert isinstance(held, sqlite.driver.Connection)
         held.backup(to)
     with closing(Database(f"sqlite:///{copy}")) as copied, copied.engine.connect() as connection:
         yield connection

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
+from db import sqlite
 from db.erasure import BusyError, alike, erase, held, scrub
 from db.files import FileStore
 from db.intake import Film
@@ -109,10 +109,10 @@ def test_bytes_that_earlier_deletions_left_go_too(database: Database, clock: Clo
     for _ in range(10):
         receive(database, mine())
     file = Path(make_url(database.url).database or "")
-    with closing(sqlite3.connect(file)) as careless:
+    with closing(sqlite.connect(file)) as careless:
         careless.execute("PRAGMA secure_delete = OFF")
         careless.execute("DELETE FROM study WHERE patient_name = ?", [NAME])
-        careless.commit()
+        careless.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert NAME.encode() in file.read_bytes()
     scrub(database)
     assert b"CANARY" not in file.read_bytes()

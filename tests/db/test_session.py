@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,7 +15,8 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from db.models import Event, Instance, Study
-from db.session import Database, journal_mode
+from db.session import Database
+from db.sqlite import connect, journal_mode
 from db.states import Subject
 from tests.db.makers import NOON, Clock, film, receive, rows, stored_reading
 
@@ -174,3 +177,21 @@ def test_the_present_moves_on_within_a_transaction_and_is_aware(database_url: st
     assert first < second
     assert first.utcoffset() == timedelta(0)
     assert abs(datetime.now(UTC) - second) < timedelta(minutes=1)
+
+
+def test_processes_that_open_a_new_database_at_once_all_can(tmp_path: Path) -> None:
+    file = tmp_path / "shared.sqlite"
+    with closing(connect(file)) as old:  # as an earlier version left it
+        old.execute("PRAGMA journal_mode = TRUNCATE")
+        old.execute("CREATE TABLE opened (number INTEGER)")
+    program = (
+        "import sys; from sqlalchemy import text; from db.session import Database\n"
+        "with Database(sys.argv[1]).write() as session:\n"
+        "    session.execute(text('INSERT INTO opened VALUES (1)'))"
+    )
+    command = [sys.executable, "-c", program, f"sqlite:///{file}"]
+    opening = [subprocess.Popen(command) for _ in range(6)]
+    assert [each.wait(60) for each in opening] == [0] * 6
+    with closing(connect(file)) as database:
+        assert database.execute("SELECT count(*) FROM opened").fetchone() == (6,)
+        assert database.execute("PRAGMA journal_mode").fetchone() == (journal_mode().lower(),)

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from db import migrations
-from db.session import BUSY_TIMEOUT_SECONDS, Database
+from db.session import Database
+from db.sqlite import BUSY_TIMEOUT_SECONDS
 from tests import peers
 from tests.faults.ledger import Ledger
 from tests.faults.reckoning import count, settle

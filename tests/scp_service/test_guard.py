@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import socket
-import sqlite3
 import struct
 import threading
 import time
@@ -21,6 +20,7 @@ import psutil
 import pytest
 from pydicom import dcmwrite
 
+from db import sqlite
 from db.files import FileStore
 from db.session import Database
 from scp_service.certificates import Trial, make_trial
@@ -89,7 +89,7 @@ class Attacked:
     @contextmanager
     def nothing_is_committed(self) -> Iterator[None]:
         """Hold the database's lock."""
-        with closing(sqlite3.connect(self.films / "data" / "hilum.sqlite", timeout=30)) as database:
+        with closing(sqlite.connect(self.films / "data" / "hilum.sqlite")) as database:
             database.execute("BEGIN EXCLUSIVE")
             yield
             database.rollback()

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import socket
-import sqlite3
 import subprocess
 import threading
 import zlib
@@ -31,7 +30,7 @@ from pydicom.uid import (
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from db import session as db_session
+from db import sqlite
 from db.files import FileStore, Intake
 from db.models import Instance, Study, Task
 from db.session import Database
@@ -110,7 +109,7 @@ def test_success_means_file_row_and_task(database: Database, store: FileStore) -
 @contextmanager
 def locked(database: Database) -> Iterator[None]:
     """Hold SQLite's write lock, as another program might."""
-    connection = sqlite3.connect(str(database.engine.url.database), isolation_level=None)
+    connection = sqlite.connect(str(database.engine.url.database))
     try:
         connection.execute("BEGIN IMMEDIATE")
         yield
@@ -248,7 +247,7 @@ def impatient(
     fresh_sqlite: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Database]:
     """A database that waits 0.2 seconds for a lock instead of a minute."""
-    monkeypatch.setattr(db_session, "BUSY_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.2)
     with closing(Database(fresh_sqlite())) as database:
         yield database
 
