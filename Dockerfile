@@ -20,8 +20,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/hilum/bin/pip install --disable-pip-version-check -c constraints.txt ".[${EXTRAS}]"
 
 FROM python:3.11-slim-bookworm
+# The last line is for login shells, which set PATH anew: KubeRay may start Ray by one.
 RUN useradd --system --uid 10001 --home-dir /var/lib/hilum --shell /usr/sbin/nologin hilum \
-    && install -d -o hilum -g hilum -m 0700 /var/lib/hilum
+    && install -d -o hilum -g hilum -m 0700 /var/lib/hilum \
+    && echo 'PATH=/opt/hilum/bin:$PATH' > /etc/profile.d/hilum.sh
 COPY --from=build /opt/hilum /opt/hilum
 ENV PATH=/opt/hilum/bin:$PATH \
     PYTHONUNBUFFERED=1 \
