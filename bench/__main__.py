@@ -37,6 +37,10 @@ PROGRAMS = {
         "films taken in, beside DCMTK, Orthanc, pynetdicom and the disk",
         ("--small", "150", "--large", "12", "--nagle", "16", "--rounds", "1"),
     ),
+    "rate": Program(
+        "how late films are answered at a set rate, beside DCMTK and Orthanc",
+        ("--rates", "25", "50", "100", "--seconds", "3", "--rounds", "1"),
+    ),
     "decode": Program("decoders beside each other", ("--count", "20", "--rounds", "3"), True),
     "network": Program("the network by TensorFlow and OpenVINO"),
     "whole_way": Program("film to report", ("--count", "60", "--rounds", "1"), True),

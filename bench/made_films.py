@@ -32,8 +32,9 @@ _PLACES = {name: f"2.25.{digit * _DIGITS}" for name, digit in zip("123", "789", 
 class Kind:
     """A kind of film: its bytes, and where in them the UIDs are."""
 
-    def __init__(self, name: str, encoded: bytes) -> None:
+    def __init__(self, name: str, encoded: bytes, transfer_syntax: UID) -> None:
         self.name = name
+        self.transfer_syntax = transfer_syntax
         self.size = len(encoded)
         self._encoded = encoded
         self._at = [list(_finds(encoded, place.encode())) for place in _PLACES.values()]
@@ -72,14 +73,14 @@ def small() -> Kind:
     """Return films of 130 KB, as JPEG leaves of a film of 1024 x 1024 pixels."""
     dataset = _film(1024, 1024, 8)
     dataset.PixelData = encapsulate([os.urandom(SMALL_BYTES - 1000)])
-    return Kind("small", _encode(dataset, JPEGBaseline8Bit))
+    return Kind("small", _encode(dataset, JPEGBaseline8Bit), JPEGBaseline8Bit)
 
 
 def large() -> Kind:
     """Return films of 10 MB, uncompressed."""
     dataset = _film(LARGE_ROWS, LARGE_COLUMNS, 16)
     dataset.PixelData = os.urandom(LARGE_ROWS * LARGE_COLUMNS * 2)
-    return Kind("large", _encode(dataset, ExplicitVRLittleEndian))
+    return Kind("large", _encode(dataset, ExplicitVRLittleEndian), ExplicitVRLittleEndian)
 
 
 def _film(rows: int, columns: int, bits: int) -> Dataset:

@@ -1,8 +1,9 @@
-"""Receivers of films that `bench.listener` compares: Hilum's listener and those beside it."""
+"""Receivers of films that benchmarks compare: Hilum's listener and those beside it."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from tests.peers import (
+    ROOT,
     ChildProcess,
     echoscu,
     free_port,
@@ -47,11 +49,19 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A receiver that can be started in a folder; `durable`: what it promises with Success."""
+    """A receiver that can be started in a folder.
+
+    Args:
+        name: what tables call it.
+        durable: what it promises with Success.
+        start: starts it in a folder.
+        side_by_side: whether it serves associations at the same time.
+    """
 
     name: str
     durable: str
     start: Callable[[Path], AbstractContextManager[Receiver]]
+    side_by_side: bool = True
 
 
 @contextmanager
@@ -95,6 +105,21 @@ def _pynetdicom(folder: Path) -> Iterator[Receiver]:
         yield _ready(port, process)
 
 
+@contextmanager
+def _answering(folder: Path) -> Iterator[Receiver]:
+    port = free_port()
+    command = [sys.executable, "-m", "bench.answering", str(port)]
+    process = ChildProcess(command, log=folder / "log", cwd=ROOT, clean_exits=(0, -15))
+    with running(process):
+        wait_until(lambda: _connects(port), "a connection", seconds=60, process=process)
+        yield Receiver(port, process)
+
+
+def _connects(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex((LOOPBACK, port)) == 0
+
+
 def _ready(port: int, process: ChildProcess) -> Receiver:
     wait_until(lambda: echoscu(port, called=CALLED), "an echo", seconds=60, process=process)
     return Receiver(port, process)
@@ -102,6 +127,11 @@ def _ready(port: int, process: ChildProcess) -> Receiver:
 
 def _child(command: list[str], folder: Path) -> ChildProcess:
     return ChildProcess(command, log=folder / "log", cwd=folder, clean_exits=(0, -15))
+
+
+def sender_alone() -> Kind:
+    """Return what answers every film at once and keeps none: what the sender itself can do."""
+    return Kind("nobody (the sender)", "no", _answering)
 
 
 def version(program: str) -> str:
@@ -118,7 +148,7 @@ def kinds(processes: Sequence[int]) -> list[Kind]:
         for count in processes
     ]
     return [
-        Kind("DCMTK storescp", "no", partial(_storescp, options=())),
+        Kind("DCMTK storescp", "no", partial(_storescp, options=()), side_by_side=False),
         Kind("DCMTK storescp --fork +B", "no", partial(_storescp, options=_DCMTK_BEST)),
         Kind("Orthanc", "yes", _orthanc),
         Kind("pynetdicom storescp", "no", _pynetdicom),
