@@ -12,8 +12,10 @@ from typing import Any, cast
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 import settings
+from settings.secrets import file_of
 from tests.peers import ROOT, run_hilum
 
 ROLES = {"listener": "listen", "worker": "work", "deliver": "deliver", "scheduler": "schedule"}
@@ -223,6 +225,77 @@ def test_the_cluster_puts_haproxy_in_front_of_listeners_that_believe_it_alone(
     assert f"listener:{settings.Settings().listener.port} check" in text
     assert f"bind :{settings.Settings().listener.port}" in text
     assert re.search(r":\d+\.\d+\.\d+-", over["haproxy"]["image"])
+
+
+def test_in_a_bucket_every_service_of_hilum_uses_it_and_waits_for_it(
+    services: dict[str, Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    override = load("docker-compose.s3.yml")
+    over = override["services"]
+    ours = {name for name, service in services.items() if "build" in service}
+    assert set(over) == ours | {"s3"}
+    (image,) = {over[name]["image"] for name in ours}
+    taken = {service["image"] for service in services.values()}
+    taken |= {each["image"] for each in load("docker-compose.gpu.yml")["services"].values()}
+    assert image not in taken, "it would replace another image"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    server, store = over["s3"], over["s3"]["environment"]
+    for name in ours:
+        given = over[name]["build"]["args"]["EXTRAS"].split(",")
+        assert "s3" in given
+        assert set(given) <= set(extras["optional-dependencies"])
+        assert over[name]["depends_on"] == {"s3": {"condition": "service_healthy"}}
+        own = over[name]["environment"]
+        variables = {
+            key: interpolated(value)
+            for key, value in (services[name]["environment"] | own).items()
+            if key.startswith("HILUM_")
+        }
+        loaded = settings.load(environ=variables)
+        assert set(own) <= set(loaded.origins.values()), "a variable that sets nothing"
+        storage = loaded.settings.storage
+        assert loaded.settings.storage_url == f"s3://{store['GARAGE_DEFAULT_BUCKET']}"
+        assert own["HILUM_STORAGE__ACCESS_KEY"] == store["GARAGE_DEFAULT_ACCESS_KEY"]
+        config = tomllib.loads((ROOT / override["configs"]["garage"]["file"]).read_text())
+        port = config["s3_api"]["api_bind_addr"].rpartition(":")[2]
+        assert storage.endpoint_url == f"http://s3:{port}"
+        assert storage.region == config["s3_api"]["s3_region"]
+    assert server["configs"] == [{"source": "garage", "target": "/etc/garage.toml"}]
+
+
+def test_the_buckets_secret_key_comes_to_hilum_as_a_file() -> None:
+    override = load("docker-compose.s3.yml")
+    over = override["services"]
+    (secret,) = override["secrets"]
+    asked = over["s3"]["environment"]["GARAGE_DEFAULT_SECRET_KEY"]
+    assert asked.startswith(f"${{{override['secrets'][secret]['environment']}:?")
+    for name in set(over) - {"s3"}:
+        assert over[name]["secrets"] == [secret]
+        key = over[name]["environment"]["HILUM_STORAGE__SECRET_KEY"]
+        assert file_of(SecretStr(key)) == Path("/run/secrets") / secret
+    for key, value in over["s3"]["environment"].items():
+        if re.search(r"KEY|SECRET", key):
+            assert interpolated(value) == "SECRET", f"{key} holds a value of its own"
+
+
+def test_the_store_makes_its_bucket_and_has_on_disk_what_it_acknowledged() -> None:
+    override = load("docker-compose.s3.yml")
+    server = override["services"]["s3"]
+    assert re.search(r":v\d+\.\d+\.\d+$", server["image"]), "no moving target"
+    assert "ports" not in server
+    assert "--default-bucket" in server["command"]
+    check = server["healthcheck"]["test"]
+    bucket = server["environment"]["GARAGE_DEFAULT_BUCKET"]
+    assert check == ["CMD", "/garage", "bucket", "info", bucket]
+    config = tomllib.loads((ROOT / override["configs"]["garage"]["file"]).read_text())
+    assert config["data_fsync"] is config["metadata_fsync"] is True
+    (volume,) = server["volumes"]
+    source, _, target = volume.partition(":")
+    assert source in override["volumes"]
+    assert config["data_dir"].startswith(f"{target}/")
+    assert config["metadata_dir"].startswith(f"{target}/")
+    assert not any("secret" in key or "token" in key for key in config), "it stands in the file"
 
 
 def test_the_override_gives_the_worker_a_gpu_and_changes_nothing_else(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ FOLDERS = {
     "base": "0.1.0",
     "overlays/cluster": "0.1.0",
     "overlays/ray": "0.1.0-cluster",
+    "overlays/s3": "0.1.0-cluster",
 }
 """What is rendered, and the tag of its image."""
 
@@ -125,25 +127,45 @@ def test_no_container_may_do_more_than_it_must(rendered: list[Object]) -> None:
     assert ids == {int(user.split()[1])}
 
 
-def test_secrets_are_named_and_never_given(rendered: list[Object]) -> None:
+def test_secrets_are_named_and_never_given(folder: str, rendered: list[Object]) -> None:
     assert of_kind(rendered, "Secret") == {}
-    example = yaml.safe_load((FOLDER / "secret.example.yaml").read_text(encoding="utf-8"))
-    assert set(example["stringData"].values()) == {""}
+    known: dict[str, set[str]] = {}
+    for file in {FOLDER / "secret.example.yaml", FOLDER / folder / "secret.example.yaml"}:
+        if file.exists():
+            example = yaml.safe_load(file.read_text(encoding="utf-8"))
+            assert set(example["stringData"].values()) == {""}
+            known[example["metadata"]["name"]] = set(example["stringData"])
+    asked: dict[str, set[str]] = {}
     for each in containers(rendered):
         for variable in each["env"]:
-            if "PASSWORD" in variable["name"]:
+            if re.search("PASSWORD|KEY|SECRET|TOKEN", variable["name"]):
                 secret = variable["valueFrom"]["secretKeyRef"]
-                assert secret["name"] == example["metadata"]["name"]
-                assert secret["key"] in example["stringData"]
+                asked.setdefault(secret["name"], set()).add(secret["key"])
+    for pod in pods(rendered).values():
+        for volume in pod["spec"]["volumes"]:
+            if "secret" in volume:
+                keys = {item["key"] for item in volume["secret"]["items"]}
+                asked.setdefault(volume["secret"]["secretName"], set()).update(keys)
+    assert asked == known
+    for name, value in environment(rendered).items():
+        if re.search("PASSWORD|SECRET|TOKEN", name):
+            assert value.startswith("file:"), f"{name} holds a value of its own"
 
 
 def test_the_settings_are_real(
-    rendered: list[Object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    rendered: list[Object],
+    roles: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    variables = environment(rendered)
-    loaded = settings.load(environ=variables)
-    assert set(loaded.origins.values()) == set(variables), "a variable that sets nothing"
+    for name in roles:
+        (container,) = pods(rendered)[name]["spec"]["containers"]
+        assert container["envFrom"] == [{"configMapRef": {"name": "hilum"}}]
+        own = [each["name"] for each in container["env"] if each["name"].startswith("HILUM_")]
+        variables = environment(rendered) | dict.fromkeys(own, "SECRET")
+        loaded = settings.load(environ=variables)
+        assert set(loaded.origins.values()) == set(variables), "a variable that sets nothing"
     ports = {
         port["name"]: port["containerPort"]
         for each in containers(rendered)
@@ -179,3 +201,34 @@ def test_nothing_comes_in_but_what_is_named(rendered: list[Object]) -> None:
         for port in rule["ports"]
     }
     assert open_to_all == {("films", "dicom"), ("pages", "http")}
+
+
+def test_in_a_bucket_films_wait_on_a_volume_that_outlives_pods(tmp_path: Path) -> None:
+    rendered = render("overlays/s3")
+    variables = environment(rendered) | {"HILUM_STORAGE__ACCESS_KEY": "SECRET"}
+    loaded = settings.load(environ=variables).settings
+    assert loaded.storage_url is not None
+    assert loaded.storage.endpoint_url is not None
+    assert loaded.storage.endpoint_url.startswith("https://"), "keys and films in the clear"
+    for name in ROLES:
+        volumes = pods(rendered)[name]["spec"]["volumes"]
+        (data,) = [each for each in volumes if each["name"] == "data"]
+        assert data["persistentVolumeClaim"]["claimName"] in of_kind(
+            rendered, "PersistentVolumeClaim"
+        )
+
+
+def test_the_stores_secret_key_is_a_file_that_its_user_can_read() -> None:
+    rendered = render("overlays/s3")
+    place = environment(rendered)["HILUM_STORAGE__SECRET_KEY"].removeprefix("file:")
+    for name in ROLES:
+        spec = pods(rendered)[name]["spec"]
+        volumes = {each["name"]: each.get("secret") for each in spec["volumes"]}
+        modes = {
+            f"{mount['mountPath']}/{item['path']}": volumes[mount["name"]]["defaultMode"]
+            for mount in spec["containers"][0]["volumeMounts"]
+            if volumes[mount["name"]]
+            for item in volumes[mount["name"]]["items"]
+        }
+        # The file belongs to root and the group `fsGroup`, which the user is in.
+        assert modes == {place: 0o440}, name
