@@ -77,6 +77,12 @@ class Bare:
 
         return _seconds(read)
 
+    def network_alone(self, film: Path) -> float:
+        """Return the seconds that the network takes for one film that is decoded already."""
+        (prepared,) = self._prepare([film])
+        assert isinstance(prepared, Prepared)
+        return _seconds(lambda: self._predict([prepared]))
+
     def _prepare(self, films: Sequence[Path]) -> Iterable[Prepared | Refusal]:
         form = self.predictor.bundle.input_form
         futures = [self._pool.submit(prepare, film, form, self._limits) for film in films]

@@ -8,20 +8,23 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+from pydicom.filereader import read_file_meta_info
 from sqlalchemy import func, select
 
 from db.models import Delivery, Instance, Study
 from db.session import Database
 from db.states import DeliveryState, StudyState
+from scp_service.store_scu import Peer, associated
 from tests.peers import (
     ChildProcess,
+    StoreSCP,
     dcmsend,
     echoscu,
     free_port,
@@ -29,10 +32,26 @@ from tests.peers import (
     storescp,
     wait_until,
 )
+from tests.peers.process import LOOPBACK
 
 AE_TITLE = "HILUM"
 OBJECTS_PER_STUDY = 2  # a structured report and an overlay
 ASK_SECONDS = 0.5
+ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a film was read, its report recorded, that written by the PACS, its delivery recorded.
+
+    The PACS answers as soon as it has written the object. That time comes from its file system,
+    which may be some 4 ms behind; the others are when their transactions began.
+    """
+
+    read: datetime
+    reported: datetime
+    stored: datetime
+    recorded: datetime
 
 
 @dataclass(frozen=True)
@@ -42,7 +61,7 @@ class Service:
     port: int
     process: ChildProcess
     database: Database
-    delivers: bool
+    pacs: StoreSCP | None
     start_seconds: float
     sent: list[Path] = field(default_factory=list)
 
@@ -62,6 +81,23 @@ class Service:
             raise RuntimeError(f"{len(films)} films sent, {accepted} accepted:\n{sent[0].output}")
         self.sent.extend(films)
         return seconds
+
+    def store(self, film: Path) -> datetime:
+        """Send a film over an association of its own; return when its C-STORE was answered.
+
+        Raises:
+            RuntimeError: it was not answered with Success.
+        """
+        meta = read_file_meta_info(film)
+        context = (meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+        peer = Peer(LOOPBACK, self.port, AE_TITLE, "BENCH", ANSWER_SECONDS)
+        with associated(peer, [context]) as sender:
+            response = sender.store(film)
+            answered = datetime.now(UTC)
+        if response.status != 0:
+            raise RuntimeError(f"a film was answered with {response.status:04x}")
+        self.sent.append(film)
+        return answered
 
     def wait_until_done(self, *, seconds: float = 1800) -> datetime:
         """Wait until every film sent is reported, and delivered where there is a destination.
@@ -97,6 +133,28 @@ class Service:
             None if delivered is None else (delivered - received).total_seconds(),
         )
 
+    def times(self) -> Times:
+        """Return when the film received last got how far; it must have come to its end.
+
+        Raises:
+            RuntimeError: the PACS has no report of it.
+        """
+        assert self.pacs is not None
+        with self.database.read() as session:
+            instance = session.scalars(select(Instance).order_by(Instance.id.desc()).limit(1)).one()
+            [report] = instance.study.reports
+            [uid] = [each.sop_instance_uid for each in report.results if each.kind == "sr"]
+            recorded = session.scalar(select(func.max(Delivery.sent_at)))
+            read, reported = instance.settled_at, instance.study.reported_at
+        assert read is not None
+        assert reported is not None
+        assert recorded is not None
+        files = [path for path in self.pacs.files() if path.name.endswith(f".{uid}")]
+        if len(files) != 1:
+            raise RuntimeError(f"the PACS has {len(files)} reports of a film")
+        stored = datetime.fromtimestamp(files[0].stat().st_mtime, UTC)
+        return Times(read, reported, stored, recorded)
+
     def roles(self) -> dict[str, list[psutil.Process]]:
         """Return each role's process with those that it started, by the role's command."""
         found: dict[str, list[psutil.Process]] = {}
@@ -128,7 +186,7 @@ class Service:
             ).one()
             if reported < len(self.sent):
                 return None
-            if not self.delivers:
+            if self.pacs is None:
                 return last_report
             sent, last_sent = session.execute(
                 select(func.count(), func.max(Delivery.sent_at)).where(
@@ -139,13 +197,18 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(folder: Path, *, deliver: bool) -> Iterator[Service]:
+def service(
+    folder: Path, *, deliver: bool, settings: Mapping[str, str] | None = None
+) -> Iterator[Service]:
     """Run `hilum serve` with SQLite in `folder`, quiet time 0, and `storescp` as its destination.
+
+    `settings` are further `HILUM_*` variables.
 
     Times to the first answered C-ECHO are measured from the start of the process.
     """
     with contextlib.ExitStack() as stack:
-        destinations = []
+        destinations: list[dict[str, object]] = []
+        pacs = None
         if deliver:
             options = ("+xa", "-pdu", "131072")
             pacs = stack.enter_context(storescp(folder / "pacs", ae_title="PACS", options=options))
@@ -161,6 +224,7 @@ def service(folder: Path, *, deliver: bool) -> Iterator[Service]:
             "HILUM_LISTENER__PORT": str(port),
             "HILUM_LISTENER__AE_TITLE": AE_TITLE,
             "HILUM_DESTINATIONS": json.dumps(destinations),
+            **(settings or {}),
         }
         begin = time.perf_counter()
         process = stack.enter_context(hilum_process(["serve"], env, folder=folder))
@@ -168,4 +232,4 @@ def service(folder: Path, *, deliver: bool) -> Iterator[Service]:
         seconds = time.perf_counter() - begin
         database = Database(f"sqlite:///{data / 'hilum.sqlite'}")
         stack.callback(database.close)
-        yield Service(port, process, database, deliver, seconds)
+        yield Service(port, process, database, pacs, seconds)
