@@ -44,6 +44,7 @@ PROGRAMS = {
     "decode": Program("decoders beside each other", ("--count", "20", "--rounds", "3"), True),
     "network": Program("the network by TensorFlow and OpenVINO"),
     "whole_way": Program("film to report", ("--count", "60", "--rounds", "1"), True),
+    "latency": Program("one film on an idle service, to the PACS", ("--count", "10"), True),
     "queue": Program("tasks a second, beside Celery and procrastinate", ("--quick",)),
     "growing": Program("1 to 32 workers on one PostgreSQL", ("--quick",)),
     "history": Program("the console's pages, beside many studies", ("--studies", "10000")),

@@ -170,6 +170,14 @@ class Service:
             for role, processes in self.roles().items()
         }
 
+    def pss(self) -> dict[str, int]:
+        """Return the proportional set size in bytes by role with its children, `serve` alone."""
+        roles = {"serve": [psutil.Process(self.process.pid)], **self.roles()}
+        return {
+            role: sum(process.memory_full_info().pss for process in processes)
+            for role, processes in roles.items()
+        }
+
     def cpu_seconds(self) -> dict[str, float]:
         """Return the processor time used so far by each role with its children."""
         return {
