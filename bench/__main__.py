@@ -45,6 +45,7 @@ PROGRAMS = {
     "network": Program("the network by TensorFlow and OpenVINO"),
     "whole_way": Program("film to report", ("--count", "60", "--rounds", "1"), True),
     "latency": Program("one film on an idle service, to the PACS", ("--count", "10"), True),
+    "memory": Program("what each role holds in memory", ("--count", "60"), True),
     "queue": Program("tasks a second, beside Celery and procrastinate", ("--quick",)),
     "growing": Program("1 to 32 workers on one PostgreSQL", ("--quick",)),
     "history": Program("the console's pages, beside many studies", ("--studies", "10000")),

@@ -14,15 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bench import made_films
 from bench.common import keep, machine, median, table
+from bench.open_loop import held
 from bench.receivers import CALLED, Receiver, kinds, version
-from tests.peers import dcmsend, wire
-from tests.peers.wire import Wire
+from tests.peers import dcmsend
 
 ASSOCIATIONS = (1, 4, 16)
 NAGLE_ASSOCIATIONS = 4
@@ -157,7 +156,8 @@ def main() -> None:
                                 continue
                             found.setdefault(kind.name, {}).setdefault(case, []).append(rate)
                         if kind.name.startswith("Hilum") and no_delay == "1" and number == 0:
-                            memory[kind.name] = _memory_held(receiver) / MEGABYTE
+                            with held(receiver.port, HELD, called=CALLED):
+                                memory[kind.name] = receiver.memory() / MEGABYTE
                     shutil.rmtree(home)
                 print(f"round {number + 1}: {kind.name} {_short(found[kind.name])}", flush=True)
     seconds = time.monotonic() - begin
@@ -165,28 +165,6 @@ def main() -> None:
     path = keep("listener", {"machine": about, "rates": found, "memory_mb": memory})
     print(_report(about, arguments, found, durable, memory))
     print(f"\nIt took {seconds:.0f} s. Kept in {path}")
-
-
-def _memory_held(receiver: Receiver) -> float:
-    """Return the memory of a receiver that has taken a film over each of 50 open associations."""
-    film = made_films.small()
-    jpeg = "1.2.840.10008.1.2.4.50"
-    request = wire.associate_rq(CALLED, contexts=((wire.CR_STORAGE, jpeg),))
-    with ExitStack() as stack:
-        for number in range(HELD):
-            sender = stack.enter_context(Wire(receiver.port, seconds=30))
-            answer, _ = sender.ask(request)
-            if answer != wire.ASSOCIATE_AC:
-                raise RuntimeError(f"association {number + 1} of {HELD} was not accepted")
-            uid, data = film.data_set()
-            sender.send(wire.store_rq(uid, context_id=1))
-            for start in range(0, len(data), 16_000):
-                part = data[start : start + 16_000]
-                last = start + 16_000 >= len(data)
-                sender.send(wire.fragment(1, part, command=False, last=last))
-            if sender.status() != 0:
-                raise RuntimeError("a film was not taken")
-        return receiver.memory()
 
 
 def _short(rates: dict[str, list[float]]) -> str:

@@ -13,9 +13,10 @@ import math
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench import made_films
 from bench.made_films import Kind
 from tests.peers import wire
 from tests.peers.wire import Wire
@@ -30,7 +31,7 @@ _FIXED_PART_BYTES = 68
 
 
 class RejectedError(Exception):
-    """A receiver does not accept an association that a run needs."""
+    """A receiver does not accept what a run needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,22 @@ def offer(
         for thread in threads:
             thread.join()
         return run.sent()
+
+
+@contextlib.contextmanager
+def held(port: int, associations: int, *, called: str) -> Iterator[None]:
+    """Hold so many associations open, each of which has sent a film of 130 KB.
+
+    Raises:
+        RejectedError: an association was not accepted, or a film not taken.
+    """
+    kind = made_films.small()
+    with contextlib.ExitStack() as stack:
+        for number in range(associations):
+            sender = stack.enter_context(Sender(port, kind, called))
+            if (status := sender.store()) != 0:
+                raise RejectedError(f"film {number + 1} was answered with {status:04x}")
+        yield
 
 
 def percentile(values: Sequence[float], share: float) -> float:
