@@ -12,6 +12,7 @@ import functools
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -26,11 +27,14 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
+from scp_service import straight
 from scp_service.budget import Account
 from scp_service.dozing import LOOK_SECONDS, Checkpoint, may_doze
-from scp_service.sockets import pdu_limit, receive
+from scp_service.sockets import fill, pdu_limit, receive
 from settings import Listener
 
+_PDU_HEAD = struct.Struct(">BxL")
+_P_DATA_TF = 0x04
 _MOST_COMMAND_BYTES = 65_536
 """Of one command set; that of a C-STORE-RQ has some hundreds."""
 
@@ -63,6 +67,7 @@ class AdmittedHandler(RequestHandler):
         association.bind(evt.EVT_PDU_RECV, bounds.on_pdu)
         association.bind(evt.EVT_DIMSE_RECV, lambda event: connection.received(event.message))
         setattr(association, "_serve_request", connection.serve)  # noqa: B010
+        setattr(association.dul, "_read_pdu_data", connection.read_pdu)  # noqa: B010
         return association
 
 
@@ -86,6 +91,10 @@ class AdmittedSocket(AssociationSocket):
         self._act = association.dul.state_machine.do_action
         self._tell = server.refusals.tell
         self.account = Account(server.budget)
+        self._store: straight.Store | None = server.store
+        self._most_data_bytes = limits.max_dataset_bytes
+        self._incoming: straight.Incoming | None = None
+        self._read_pdu = association.dul._read_pdu_data
         self._checkpoint = Checkpoint()
         setattr(association, "_reactor_checkpoint", self._checkpoint)  # noqa: B010
         # `select` knows no descriptor beyond 1023; `poll` knows all.
@@ -148,6 +157,90 @@ class AdmittedSocket(AssociationSocket):
         if self.socket is None:
             raise OSError("the connection is closed")
         return receive(self.socket, self._limit, nr_bytes, self._deadline)
+
+    def read_pdu(self) -> None:
+        """Read a PDU that begins: of a data set to where it belongs, else as pynetdicom does it.
+
+        As there: what ends the connection, or is malformed, is an event of the state machine.
+        """
+        upper_layer = self.assoc.dul
+        if not self._goes_straight():
+            self._read_pdu()
+            return
+        try:
+            head = self.recv(_PDU_HEAD.size)
+            is_data = len(head) == _PDU_HEAD.size and head[0] == _P_DATA_TF
+            length = _PDU_HEAD.unpack(head)[1] if is_data else 0
+            if is_data and length <= self._limit:
+                self._take(head, length)
+            else:
+                self._let_fall()
+                self._asked = memoryview(head)
+                self._read_pdu()
+        except straight.MalformedError:
+            self._let_fall()
+            upper_layer.event_queue.put("Evt19")
+        except OSError:
+            self._let_fall()
+            upper_layer.event_queue.put("Evt17")
+
+    def _let_fall(self) -> None:
+        """Give up the data set that was coming, if one was."""
+        if self._incoming is not None:
+            self._incoming = None
+            self.account.clear()
+
+    def _goes_straight(self) -> bool:
+        """Tell whether the next PDU may be one that is not pynetdicom's to read."""
+        association = self.assoc
+        longest = association.requestor.maximum_length
+        return (
+            self._store is not None
+            and not self._asked
+            and association.is_established
+            and association.dul.state_machine.current_state == "Sta6"
+            and association.dimse.message is None
+            and (not longest or longest >= straight.LEAST_PDU_BYTES)
+        )
+
+    def _take(self, head: bytearray, length: int) -> None:
+        """Take a P-DATA-TF: a C-STORE-RQ, or fragments of the data set that it announced.
+
+        Raises:
+            MalformedError: it is neither, in the middle of a data set.
+            OSError: the connection failed.
+        """
+        if self._incoming is None:
+            body = self.recv(length)
+            found = straight.announced(self.assoc, memoryview(body))
+            if found is None or len(body) < length:
+                self._asked = memoryview(head + body)
+                self._read_pdu()
+                return
+            request, end = found
+            self._incoming = straight.Incoming(request, self._most_data_bytes, self.account)
+            is_whole = self._incoming.take(length - end, straight.held(memoryview(body)[end:]))
+        else:
+            is_whole = self._incoming.take(length, self._fill)
+        if is_whole:
+            incoming, self._incoming = self._incoming, None
+            self._answer(incoming)
+
+    def _fill(self, place: memoryview) -> None:
+        if self.socket is None or not fill(self.socket, place, self._deadline):
+            raise OSError("the connection is closed")
+
+    def _answer(self, incoming: straight.Incoming) -> None:
+        """Keep a data set and send the response; the association's own thread waits meanwhile."""
+        assert self._store is not None
+        self.account.complete()
+        self._checkpoint.hold()
+        try:
+            self.send(straight.answered(self._store, self.assoc, incoming))
+        finally:
+            self.account.clear()
+            self.assoc.dul._idle_timer.restart()
+            self._checkpoint.let_go()
 
     def send(self, bytestream: bytes) -> None:
         """Send; a peer that takes nothing for `listener.pdu_timeout_seconds` is hung up on."""

@@ -1,4 +1,4 @@
-"""One thread that commits for all associations: films that arrive together share one commit."""
+"""One thread at a time commits for all: films that arrive meanwhile share the next commit."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ class Committer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
-        self._thread.start()
+        self._waiting: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
+        self._turn = threading.Lock()
 
     def commit(self, film: Film) -> Outcome:
         """Record a film and wait until that is durable.
@@ -38,23 +37,23 @@ class Committer:
         """
         done: Future[Outcome] = Future()
         self._waiting.put((film, done))
+        while not done.done():
+            with self._turn:
+                # Whose turn it is may have committed it along with its own.
+                self._commit_what_waits()
         return done.result()
 
     def close(self) -> None:
-        """Commit what waits, then stop."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Commit what waits, and wait for it."""
+        with self._turn:
+            self._commit_what_waits()
 
-    def _run(self) -> None:
-        closing = False
-        while not closing:
-            batch = [self._waiting.get()]
-            while len(batch) < _MOST_AT_ONCE and not self._waiting.empty():
-                batch.append(self._waiting.get())
-            closing = None in batch
-            films = [entry for entry in batch if entry is not None]
-            if films:
-                self._commit(films)
+    def _commit_what_waits(self) -> None:
+        batch: list[_Entry] = []
+        while len(batch) < _MOST_AT_ONCE and not self._waiting.empty():
+            batch.append(self._waiting.get())
+        if batch:
+            self._commit(batch)
 
     def _commit(self, films: list[_Entry], *, doubt: bool = False) -> None:
         """Record films in one transaction; `doubt`: an earlier try may have been committed."""

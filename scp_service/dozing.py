@@ -20,6 +20,15 @@ class Checkpoint(threading.Event):
         super().__init__()
         self.set()
         self._bell = threading.Event()
+        self._held = False
+
+    def hold(self) -> None:
+        """Keep the thread here: the other one works on a request, and time is not to be up."""
+        self._held = True
+
+    def let_go(self) -> None:
+        """Let the thread go on again."""
+        self._held = False
 
     def ring(self) -> None:
         """Wake the thread: there may be something for it."""
@@ -30,7 +39,8 @@ class Checkpoint(threading.Event):
         while super().wait(timeout):
             self._bell.wait(LOOK_SECONDS)
             self._bell.clear()
-            if self.is_set():  # else it was cleared meanwhile, by who believes that we wait
+            # Else it was cleared meanwhile, by who believes that we wait.
+            if self.is_set() and not self._held:
                 return True
         return False
 

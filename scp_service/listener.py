@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import socket
 import threading
@@ -35,8 +36,9 @@ from scp_service.commitment.messages import PUSH_MODEL
 from scp_service.crew import LOOPBACK, Shared
 from scp_service.guard import Guard
 from scp_service.proxied import Balancers
-from scp_service.receive import handle_store, receiving
+from scp_service.receive import handle_store, receiving, store_straight
 from scp_service.server import Server
+from scp_service.straight import Store
 from scp_service.tls_server import TlsServer
 from settings import DicomDestination, Settings
 from settings.destinations.sink import SELF_TEST_AE
@@ -107,7 +109,8 @@ def listening(
             (evt.EVT_N_ACTION, answerer.handle_action),
             (evt.EVT_N_EVENT_REPORT, lambda event: (record_answer(event, database), None)),
         ]
-        with _serving(settings, handlers, refusals, shared) as server:
+        store_film = functools.partial(store_straight, receiver=receiver)
+        with _serving(settings, handlers, store_film, refusals, shared) as server:
             title = settings.listener.ae_title
             _log.info("Listening on port %d as %s.", settings.listener.port, title)
             yield server
@@ -115,13 +118,17 @@ def listening(
 
 @contextmanager
 def _serving(
-    settings: Settings, handlers: list[Any], refusals: Refusals, shared: Shared | None
+    settings: Settings,
+    handlers: list[Any],
+    store_film: Store,
+    refusals: Refusals,
+    shared: Shared | None,
 ) -> Iterator[Server]:
     """Serve on every port; yields the server of the port without TLS."""
     servers: list[Server] = []
     guard = Guard(settings.listener, refusals.add)
     try:
-        for server in _servers(settings, handlers, guard, shared):
+        for server in _servers(settings, handlers, store_film, guard, shared):
             servers.append(server)
         for server in servers:
             threading.Thread(target=server.serve, name="accept", daemon=True).start()
@@ -138,7 +145,11 @@ def _serving(
 
 
 def _servers(
-    settings: Settings, handlers: list[Any], guard: Guard, shared: Shared | None
+    settings: Settings,
+    handlers: list[Any],
+    store_film: Store,
+    guard: Guard,
+    shared: Shared | None,
 ) -> Iterator[Server]:
     """Bind the ports, first the one without TLS.
 
@@ -158,6 +169,7 @@ def _servers(
             listener.pdu_timeout_seconds,
         ),
         "shared": shared,
+        "store": store_film,
         "per_address": settings.associations_per_address,
         "ae": ae,
         "ae_title": ae.ae_title,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 
 from pydicom import Dataset
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,10 +26,13 @@ from scp_service.audited import Refused, RefusedFilms, film_came, subject_of
 from scp_service.committer import Committer, UncertainError
 from scp_service.encoded import MOST_READS, TooLargeError, UnreadableError
 from scp_service.header import LONGEST_VALUE, file_head, is_uid, read_header, text
+from scp_service.straight import Request
 from settings import Listener, Settings
 
 _log = logging.getLogger(__name__)
 
+_MOST_COMMENT = 64
+"""Characters of an Error Comment (0000,0902)."""
 _NOT_RECORDED = "the film cannot be recorded at the moment"
 
 
@@ -154,9 +158,29 @@ def handle_store(event: Event, receiver: Receiver, origin: Origin | None = None)
         str(request.AffectedSOPClassUID or ""),
         str(request.AffectedSOPInstanceUID or ""),
         str(event.context.transfer_syntax),
-        origin or _requestor(event),
+        origin or _sender(event.assoc),
     )
-    if arrived.sop_class_uid == event.context.abstract_syntax:
+    return _answer(_verdict(arrived, str(event.context.abstract_syntax), receiver))
+
+
+def store_straight(
+    association: Association, request: Request, encoded: memoryview, *, receiver: Receiver
+) -> tuple[int, str]:
+    """Keep a film as `handle_store` does; return the response's status and Error Comment."""
+    arrived = Arrived(
+        encoded,
+        request.sop_class_uid,
+        request.sop_instance_uid,
+        request.transfer_syntax,
+        _sender(association),
+    )
+    verdict = _verdict(arrived, request.abstract_syntax, receiver)
+    return int(verdict.status), verdict.comment[:_MOST_COMMENT]
+
+
+def _verdict(arrived: Arrived, abstract_syntax: str, receiver: Receiver) -> Verdict:
+    """Keep what came by C-STORE in a presentation context; tell of it where it was not taken."""
+    if arrived.sop_class_uid == abstract_syntax:
         verdict = receive(arrived, receiver)
     else:
         comment = "the SOP class is not that of the presentation context"
@@ -169,7 +193,8 @@ def handle_store(event: Event, receiver: Receiver, origin: Origin | None = None)
             sop_class_uid=arrived.sop_class_uid,
             header=verdict.header,
         )
-    return _answer(verdict)
+        _log.warning("A film was refused with status %04X: %s.", verdict.status, verdict.comment)
+    return verdict
 
 
 def receive(arrived: Arrived, receiver: Receiver) -> Verdict:
@@ -256,17 +281,15 @@ def _film(arrived: Arrived, header: Dataset, head: bytes, path: str) -> Film:
     )
 
 
-def _requestor(event: Event) -> Origin:
-    requestor = event.assoc.requestor
+def _sender(association: Association) -> Origin:
+    requestor = association.requestor
     called_ae = requestor.primitive.called_ae_title if requestor.primitive else ""
-    return Origin(requestor.ae_title.strip(), called_ae.strip(), requestor.address)
+    return Origin(requestor.ae_title.strip(), called_ae.strip(), requestor.address or "")
 
 
 def _answer(verdict: Verdict) -> Dataset:
-    """Make a response; its Error Comment (0000,0902) has room for 64 characters."""
     response = Dataset()
     response.Status = int(verdict.status)
     if verdict.comment:
-        response.ErrorComment = verdict.comment[:64]
-        _log.warning("A film was refused with status %04X: %s.", verdict.status, verdict.comment)
+        response.ErrorComment = verdict.comment[:_MOST_COMMENT]
     return response

@@ -21,6 +21,7 @@ from scp_service.crew import Shared
 from scp_service.guard import Full, Guard
 from scp_service.proxied import Address
 from scp_service.sockets import set_options
+from scp_service.straight import Store
 from settings import Listener
 
 _GC_SECONDS = 30.0
@@ -44,10 +45,12 @@ class Server(AssociationServer):
         per_address: int,
         budget: Budget,
         shared: Shared | None = None,
+        store: Store | None = None,
         **given: Any,
     ) -> None:
         """Take up guard, limits, budget, and how many associations may be of one address.
 
+        `store` keeps films that are sent as they mostly are; by default pynetdicom's events do.
         `shared` is what other processes have in common with this one that listen on the same port.
         The rest is what `AE.make_server` gives.
 
@@ -59,6 +62,7 @@ class Server(AssociationServer):
         self._guard = guard
         self._per_address = per_address
         self.budget = budget
+        self.store = store
         self._shared = shared
         self._collected = time.monotonic()
         super().__init__(**given, request_handler=AdmittedHandler)

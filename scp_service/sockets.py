@@ -78,7 +78,31 @@ def receive(
         part = connection.recv(min(count - len(data), _CHUNK_BYTES))
         if not part:
             break
-        if _QUICKACK is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        _acknowledge_at_once(connection)
         data += part
     return data
+
+
+def fill(connection: socket.socket, place: memoryview, deadline: float) -> bool:
+    """Read until `place` is full; return whether it is, before the peer closes the connection.
+
+    Otherwise as `receive`, for what is known to belong where it is read to.
+
+    Raises:
+        TimeoutError: not all was there by the deadline.
+        OSError: the connection failed.
+    """
+    had = 0
+    while had < len(place):
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        part = connection.recv_into(place[had:])
+        if not part:
+            return False
+        _acknowledge_at_once(connection)
+        had += part
+    return True
+
+
+def _acknowledge_at_once(connection: socket.socket) -> None:
+    if _QUICKACK is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
