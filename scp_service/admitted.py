@@ -159,7 +159,18 @@ class AdmittedSocket(AssociationSocket):
         return receive(self.socket, self._limit, nr_bytes, self._deadline)
 
     def read_pdu(self) -> None:
-        """Read a PDU that begins: of a data set to where it belongs, else as pynetdicom does it.
+        """Read the PDUs that begin, for as long as there is nothing else to do.
+
+        After each, pynetdicom would sleep for a millisecond.
+        """
+        upper_layer = self.assoc.dul
+        self._read_one()
+        while may_doze(self.assoc) and not upper_layer._kill_thread and self.ready:
+            upper_layer._idle_timer.restart()
+            self._read_one()
+
+    def _read_one(self) -> None:
+        """Read a PDU: of a data set to where it belongs, any other as pynetdicom does it.
 
         As there: what ends the connection, or is malformed, is an event of the state machine.
         """
