@@ -65,8 +65,11 @@ def verify(folder: Path) -> Verified:
     """
     if not (folder / _HEAD).exists():
         found = days(folder)
-        problem = "the file `head`, which names the last record, is missing" if found else None
-        return Verified(0, len(found), FIRST, problem=problem)
+        if not found:
+            return Verified(0, 0, FIRST)
+        if not (folder / _HEAD).exists():  # it comes before the first day, maybe only just now
+            problem = "the file `head`, which names the last record, is missing"
+            return Verified(0, len(found), FIRST, problem=problem)
     with _turn(folder) as head:
         # Nobody who has something to record waits for the walk, however long that is.
         files = [(path, path.stat().st_size) for path in days(folder)]
