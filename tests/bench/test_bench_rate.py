@@ -22,6 +22,7 @@ from bench.receivers import CALLED, hilum
 from db.models import Instance
 from db.session import Database
 from tests.peers import wire
+from tests.peers.wire import Wire
 
 Listening = Callable[[Callable[[socket.socket], None]], int]
 
@@ -73,6 +74,17 @@ def test_no_film_is_sent_before_it_is_due(listening: Listening) -> None:
     sent = _offer(listening(serve), 10, rate=200, associations=3)
     assert [film.due for film in sent] == pytest.approx([number / 200 for number in range(10)])
     assert all(film.begun >= film.due for film in sent)
+
+
+def test_a_status_is_found_whatever_the_number_of_the_message(listening: Listening) -> None:
+    def answer_all(connection: socket.socket) -> None:
+        connection.recv(1)
+        for number in range(1, 1 << 16):
+            connection.sendall(wire.store_rsp(number))
+
+    with Wire(listening(answer_all)) as to:
+        to.send(b"1")
+        assert {to.status() for _ in range(1, 1 << 16)} == {0}
 
 
 def test_a_film_whose_connection_is_lost_was_never_answered_and_the_next_goes_over_another(

@@ -142,8 +142,13 @@ class Wire:
         kind, body = self.read()
         if kind != P_DATA:
             raise ConnectionError(f"a PDU of type {kind} came instead of a response")
-        tag = struct.pack("<HHL", 0x0000, 0x0900, 2)
-        return int.from_bytes(body[body.index(tag) + 8 :][:2], "little")
+        at = 6
+        while at < len(body):
+            group, element, length = struct.unpack_from("<HHL", body, at)
+            if (group, element) == (0x0000, 0x0900):
+                return int.from_bytes(body[at + 8 : at + 8 + length], "little")
+            at += 8 + length
+        raise ConnectionError("a response came without a status")
 
     def say_no_more(self) -> None:
         """Close our direction of the connection; the peer may go on."""
