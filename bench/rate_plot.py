@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import NullLocator
 
 from training.results.plots import GRID, INK, MUTED
 
@@ -32,8 +33,10 @@ def draw(found: Mapping[str, Points], rates: Sequence[float]) -> Figure:
                 color=colour, linewidth=1.8, marker="o", markersize=3.5, label=label,
             )  # fmt: skip
     late.set_yscale("log")
+    late.yaxis.set_major_formatter("{x:g}")
+    late.yaxis.set_minor_locator(NullLocator())
     _frame(achieved, "taken", "films a second")
-    _frame(late, "99th percentile of the latency", "ms from when a film was due")
+    _frame(late, "99th percentile of the latency (none: never)", "ms from when a film was due")
     figure.legend(
         loc="outside lower center", ncols=4, frameon=False, fontsize=8, labelcolor=INK,
         handlelength=1.4,
