@@ -30,11 +30,19 @@ Listening = Callable[[Callable[[socket.socket], None]], int]
 @pytest.fixture
 def listening() -> Iterator[Listening]:
     """Have a function serve each connection to a port, which is returned."""
-    servers = []
+    servers, threads = [], []
 
     def listen(serve_one: Callable[[socket.socket], None]) -> int:
         server = socket.create_server(("127.0.0.1", 0))
         servers.append(server)
+
+        def serve_and_close(connection: socket.socket) -> None:
+            with connection:
+                serve_one(connection)
+
+        def start(target: Callable[..., None], *arguments: object) -> None:
+            threads.append(threading.Thread(target=target, args=arguments, daemon=True))
+            threads[-1].start()
 
         def accept() -> None:
             while True:
@@ -42,15 +50,17 @@ def listening() -> Iterator[Listening]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                threading.Thread(target=serve_one, args=(connection,), daemon=True).start()
+                start(serve_and_close, connection)
 
-        threading.Thread(target=accept, daemon=True).start()
+        start(accept)
         return int(server.getsockname()[1])
 
     yield listen
     for server in servers:
         server.shutdown(socket.SHUT_RDWR)
         server.close()
+    for thread in threads:
+        thread.join(10)
 
 
 def _offer(port: int, films: int, *, rate: float = 1e6, associations: int = 1) -> list[Sent]:
@@ -93,15 +103,14 @@ def test_a_film_whose_connection_is_lost_was_never_answered_and_the_next_goes_ov
     connections = []
 
     def hang_up_on_the_first(connection: socket.socket) -> None:
-        connections.append(connection)
+        connections.append(1)
         if len(connections) > 1:
             serve(connection)
             return
-        with connection:
-            connection.recv(65_536)
-            # Accepts the only context, for films that are then not waited for.
-            connection.sendall(wire.pdu(wire.ASSOCIATE_AC, bytes(68)))
-            connection.recv(1)
+        connection.recv(65_536)
+        # Accepts the only context, for films that are then not waited for.
+        connection.sendall(wire.pdu(wire.ASSOCIATE_AC, bytes(68)))
+        connection.recv(1)
 
     sent = _offer(listening(hang_up_on_the_first), 3)
     assert [film.status for film in sent] == [None, 0, 0]
@@ -111,9 +120,8 @@ def test_a_film_whose_connection_is_lost_was_never_answered_and_the_next_goes_ov
 
 def test_a_rejected_association_ends_the_run(listening: Listening) -> None:
     def reject(connection: socket.socket) -> None:
-        with connection:
-            connection.recv(65_536)
-            connection.sendall(wire.pdu(wire.ASSOCIATE_RJ, bytes(4)))
+        connection.recv(65_536)
+        connection.sendall(wire.pdu(wire.ASSOCIATE_RJ, bytes(4)))
 
     with pytest.raises(RejectedError):
         _offer(listening(reject), 1)
