@@ -52,10 +52,10 @@ def forget(
             others = alike(session, patient_ids)
         found = list(by_id.values())
         if not any(each.studies for each in found):
-            if really:
-                scrub(database)  # an earlier erasure may have been broken off before
+            # An earlier erasure may have been broken off before it came to that.
+            doubts = _scrubbed(database) if really else []
             nothing = "Nothing is held under exactly this Patient ID."
-            return [nothing, *_doubts([], others)], True
+            return [nothing, *doubts, *_doubts([], others)], not doubts
         if not really:
             return [*_dry_run(found, others, even_unsent=even_unsent)], True
         return _erase(settings, database, store, by_id, even_unsent=even_unsent)
@@ -108,17 +108,29 @@ def _erase(
         wanted = [each for each in found.studies if even_unsent or each not in found.unsent]
         kept = _busy(database, store, wanted)
         stay = len(found.studies) - len(wanted)
-        if done := len(wanted) - kept:
-            _tell(settings, patient_id, {"studies": done, "left": stay + kept})
-        erased, left, busy = erased + done, left + stay, busy + kept
-    lines = [f"{erased} studies of this patient were erased."]
-    if erased:
-        scrub(database)
+        if gone := len(wanted) - kept:
+            _tell(settings, patient_id, {"studies": gone, "left": stay + kept})
+        erased, left, busy = erased + gone, left + stay, busy + kept
+    doubts = _scrubbed(database) if erased else []
+    lines = [f"{erased} studies of this patient were erased.", *doubts]
     if left:
         lines.append(f"{left} are not reported or not sent yet, and stay; see --even-unsent.")
     if busy:
         lines.append(f"{busy} are being worked on and stay: give the same command in a minute.")
-    return [*lines, _remains(list(by_id.values()))], not left and not busy
+    done = not left and not busy and not doubts
+    return [*lines, _remains(list(by_id.values()))], done
+
+
+def _scrubbed(database: Database) -> list[str]:
+    """Rewrite the database's files; return what is to be said where that cannot be done now."""
+    try:
+        scrub(database)
+    except BusyError:
+        return [
+            "The database was in use all the time, so bytes of what was erased may still lie in its"
+            " files: give the same command in a minute."
+        ]
+    return []
 
 
 def _busy(database: Database, store: FileStore, studies: Sequence[int]) -> int:

@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, exists, func, or_, select, text
 from sqlalchemy.orm import Session
 
+from db import sqlite
 from db.files import FileStore
 from db.models import Delivery, Instance, Report, Result, Study, Task
 from db.retention import files_of, forget, tasks_of
@@ -24,7 +25,7 @@ REASON = "erased on request"
 
 
 class BusyError(Exception):
-    """A study is being worked on at this moment, so it cannot be erased."""
+    """A study is being worked on at this moment, or the database is, so that must wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,22 @@ def erase(database: Database, store: FileStore, study_id: int, *, now: datetime)
 
 
 def scrub(database: Database) -> None:
-    """Rewrite the tables, so that no byte of a deleted row is left in their files."""
+    """Rewrite the tables, so that no byte of a deleted row is left in their files.
+
+    Raises:
+        BusyError: with SQLite, somebody wrote or read for so long that it could not be done.
+    """
     if database.is_sqlite:
         # Beside SQLAlchemy, which begins a transaction: in one there is no VACUUM.
         with closing(database.engine.raw_connection()) as connection:
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                connection.execute("VACUUM")
+                # It says whether what was written lies in its log still, and so the old pages do.
+                is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite.driver.OperationalError as error:
+                raise BusyError from error
+        if is_busy:
+            raise BusyError
         return
     alone = database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     with alone as connection:

@@ -22,14 +22,15 @@ _WAL_BYTES = 64 * 1024 * 1024
 """What is left of a write-ahead log that had grown, once its pages are in the database."""
 
 
-def _driver() -> Any:
+def library() -> Any:
+    """Return the module of the newest SQLite that there is."""
     try:
         return importlib.import_module("pysqlite3.dbapi2")
     except ImportError:  # it is had ready-made for some platforms alone
         return importlib.import_module("sqlite3")
 
 
-driver = _driver()
+driver = library()
 """The module that everything here opens SQLite with; it has all that `sqlite3` has."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from audit import file
 from audit.file import append, verify
 
 AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -127,3 +128,18 @@ def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
 
 def test_without_records_there_is_nothing_to_find_fault_with(tmp_path: Path) -> None:
     assert verify(tmp_path / "none").problem is None
+
+
+def test_a_trail_that_begins_while_it_is_walked_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = file.days
+
+    def begun_meanwhile(folder: Path) -> list[Path]:
+        monkeypatch.setattr(file, "days", real)
+        append(folder, "<record/>", AT)
+        return real(folder)
+
+    monkeypatch.setattr(file, "days", begun_meanwhile)
+    found = verify(tmp_path)
+    assert (found.records, found.problem) == (1, None)

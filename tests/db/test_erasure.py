@@ -118,6 +118,24 @@ def test_bytes_that_earlier_deletions_left_go_too(database: Database, clock: Clo
     assert b"CANARY" not in file.read_bytes()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_while_somebody_reads_what_was_deleted_is_not_called_gone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.2)
+    with closing(Database(database_url)) as database:
+        receive(database, mine())
+        file = Path(make_url(database.url).database or "")
+        with closing(sqlite.connect(file)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM study").fetchone() == (1,)
+            with pytest.raises(BusyError):
+                scrub(database)
+        scrub(database)
+        log = file.with_name(f"{file.name}-wal")
+        assert not log.exists() or log.stat().st_size == 0
+
+
 def test_one_id_of_two_patients_is_told_and_the_birth_date_tells_them_apart(
     database: Database, store: FileStore, clock: Clock
 ) -> None:

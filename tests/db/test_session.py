@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from db.models import Event, Instance, Study
 from db.session import Database
-from db.sqlite import connect, journal_mode
+from db.sqlite import connect, journal_mode, library
 from db.states import Subject
 from tests.db.makers import NOON, Clock, film, receive, rows, stored_reading
 
@@ -195,3 +196,11 @@ def test_processes_that_open_a_new_database_at_once_all_can(tmp_path: Path) -> N
     with closing(connect(file)) as database:
         assert database.execute("SELECT count(*) FROM opened").fetchone() == (6,)
         assert database.execute("PRAGMA journal_mode").fetchone() == (journal_mode().lower(),)
+
+
+def test_where_no_newer_sqlite_can_be_had_pythons_own_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pysqlite3", None)
+    monkeypatch.setitem(sys.modules, "pysqlite3.dbapi2", None)
+    assert library() is sqlite3

@@ -132,6 +132,9 @@ def peer(database: Database, store: FileStore, **values: Any) -> Iterator[Wire]:
         Wire(settings.listener.port) as connection,
     ):
         assert connection.ask()[0] == wire.ASSOCIATE_AC
+        # When this is answered the association is established on both sides.
+        connection.send(wire.echo_rq())
+        assert connection.status() == 0
         yield connection
 
 
@@ -175,8 +178,6 @@ def test_a_film_is_kept_as_it_came_however_it_is_parted(
         + parted(films[names[5]]),
     ]
     with peer(database, store) as connection:
-        connection.send(wire.echo_rq())  # when it is answered the association is established
-        assert connection.status() == 0
         for pdus in whole:
             connection.send(pdus)
             assert connection.status() == 0
@@ -193,8 +194,6 @@ def test_one_byte_at_a_time_is_as_good(
 ) -> None:
     name = uid()
     with peer(database, store) as connection:
-        connection.send(wire.echo_rq())
-        assert connection.status() == 0
         for byte in wire.store_rq(name) + parted(film(name), 40):
             connection.send(bytes([byte]))
         assert connection.status() == 0
@@ -207,8 +206,6 @@ def test_too_large_a_film_is_refused_and_the_next_one_taken(
     large, small = uid(), uid()
     data = film(small)
     with peer(database, store, listener__max_dataset_bytes=2**20) as connection:
-        connection.send(wire.echo_rq())
-        assert connection.status() == 0
         connection.send(
             wire.store_rq(large) + parted(film(large) + bytes(2**20), 100_000, 7, 900_000)
         )
@@ -238,8 +235,6 @@ def test_what_is_no_fragment_of_a_data_set_ends_the_association(
     database: Database, store: FileStore, taken: list[str], wrong: bytes
 ) -> None:
     with peer(database, store) as connection:
-        connection.send(wire.echo_rq())
-        assert connection.status() == 0
         connection.send(wire.store_rq("1.2.3"))
         connection.send(wire.fragment(CONTEXT, b"begins", command=False, last=False))
         connection.send(wrong)
@@ -253,8 +248,6 @@ def test_a_release_in_the_middle_of_a_data_set_is_answered_and_nothing_kept(
     database: Database, store: FileStore
 ) -> None:
     with peer(database, store) as connection:
-        connection.send(wire.echo_rq())
-        assert connection.status() == 0
         connection.send(wire.store_rq("1.2.3"))
         connection.send(wire.fragment(CONTEXT, b"begins", command=False, last=False))
         connection.send(wire.release_rq())
@@ -272,8 +265,6 @@ def test_a_failure_of_ours_is_an_answer_without_its_text(
         raise ValueError("CANARY^NAME")
 
     with peer(database, store) as connection:
-        connection.send(wire.echo_rq())
-        assert connection.status() == 0
         monkeypatch.setattr(Receiver, "count", fail)
         connection.send(wire.store_rq("1.2.3") + parted(b"no data set"))
         assert connection.status() == FAILED
